@@ -1,0 +1,96 @@
+"""A log together with those who wait for news of it, and what is shown before its first piece."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chatserver.generation.log import Entry, TokenLog
+from chatserver.generation.pieces import Piece
+from chatserver.generation.position import Position
+
+#: Readers mostly stand at one of a few positions; more batches than these aren't kept.
+_SHARED_BATCHES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a generation stands in the queue."""
+
+    position: int
+    eta_ms: int | None
+
+
+class Batch:
+    """What readers at one position get next. They share it, and what it was encoded to."""
+
+    __slots__ = ("encoded", "entries")
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.entries = entries
+        #: Filled by the transports, once per form.
+        self.encoded: dict[str, Any] = {}
+
+
+class Listener(Protocol):
+    def notify(self) -> None:
+        """There may be news. Called in the middle of an append: only take note of it."""
+
+
+class Feed:
+    """One generation as its readers see it. Whoever fills the log does so through here."""
+
+    def __init__(self, generation: str, log: TokenLog | None = None) -> None:
+        self.generation = generation
+        self.log = log or TokenLog()
+        #: Known only while it waits in the queue.
+        self.place: Place | None = None
+        self._listeners: set[Listener] = set()
+        self._batches: dict[int, Batch] = {}
+
+    @property
+    def readers(self) -> int:
+        return len(self._listeners)
+
+    def begin(self, epoch: int, n: int) -> None:
+        if self.log.begin(epoch, n):
+            self._changed()
+
+    def add(self, piece: Piece) -> None:
+        self.log.add(piece)
+        self._changed()
+
+    def extend(self, pieces: list[Piece]) -> None:
+        """Add what came together; readers are woken once for all of it."""
+        for piece in pieces:
+            self.log.add(piece)
+        self._changed()
+
+    def append(self, position: Position, piece: Piece) -> None:
+        if self.log.append(position, piece):
+            self._changed()
+
+    def move(self, place: Place | None) -> None:
+        if place != self.place:
+            self.place = place
+            self._changed()
+
+    def batch(self, n: int) -> Batch | None:
+        """What follows piece n, or None while there is nothing."""
+        if n >= self.log.top:
+            return None
+        batch = self._batches.get(n)
+        if batch is None:
+            batch = Batch(self.log.since(n))
+            if len(self._batches) < _SHARED_BATCHES:
+                self._batches[n] = batch
+        return batch
+
+    def listen(self, listener: Listener) -> None:
+        self._listeners.add(listener)
+
+    def leave(self, listener: Listener) -> None:
+        self._listeners.discard(listener)
+
+    def _changed(self) -> None:
+        self._batches.clear()
+        for listener in self._listeners:
+            listener.notify()

@@ -1,0 +1,41 @@
+"""Names of things: prefixed, opaque, and sortable by the time they were made."""
+
+import re
+import secrets
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_TIME_CHARACTERS = 10
+_RANDOM_CHARACTERS = 12
+_ID = re.compile(r"^(conv|msg|gen)_[0-9a-hjkmnp-tv-z]{22}$")
+
+CONVERSATION = "conv"
+MESSAGE = "msg"
+GENERATION = "gen"
+
+_last_ms = 0
+_last_random = 0
+
+
+def new_id(kind: str) -> str:
+    """Make an id that sorts after every id this process has made before."""
+    global _last_ms, _last_random  # noqa: PLW0603 - ids made in one millisecond must still be in order
+    now = time.time_ns() // 1_000_000
+    if now > _last_ms:
+        # The top bit stays free, so that counting on from here never runs over within a millisecond.
+        _last_ms, _last_random = now, secrets.randbits(5 * _RANDOM_CHARACTERS - 1)
+    else:
+        _last_random += 1 + secrets.randbits(16)
+    return f"{kind}_{_encode(_last_ms, _TIME_CHARACTERS)}{_encode(_last_random, _RANDOM_CHARACTERS)}"
+
+
+def is_id(kind: str, text: str) -> bool:
+    return bool(_ID.match(text)) and text.startswith(kind + "_")
+
+
+def _encode(number: int, width: int) -> str:
+    characters = []
+    for _ in range(width):
+        number, digit = divmod(number, 32)
+        characters.append(_ALPHABET[digit])
+    return "".join(reversed(characters))

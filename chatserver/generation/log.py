@@ -1,0 +1,203 @@
+"""The append-only log of one generation: plain data, without clock, network or event loop."""
+
+from collections.abc import Iterator
+from hashlib import sha256
+
+from chatserver.errors import GapInLog, LogEnded, StaleEpoch
+from chatserver.generation.pieces import Channel, Delta, Ending, Piece, Reset, ToolCalls
+from chatserver.generation.position import START, Position
+
+Entry = tuple[Position, Piece]
+
+
+class TokenLog:
+    """Pieces numbered from 1, and the n at which each epoch began.
+
+    `append` and `begin` are safe to repeat: what is known already changes nothing. What can't be
+    placed raises GapInLog, and whoever fills the log has to read the history.
+    """
+
+    def __init__(self) -> None:
+        #: The piece with number n is pieces[n - 1].
+        self._pieces: list[Piece] = []
+        #: (epoch, n of the last piece before it), oldest first; a newer epoch never begins earlier.
+        self._epochs: list[Position] = []
+        #: The number of the last Reset; the whole of the generation is what follows it.
+        self._void = 0
+        #: Characters of text held, of both channels.
+        self.characters = 0
+
+    @property
+    def top(self) -> int:
+        return len(self._pieces)
+
+    @property
+    def epoch(self) -> int:
+        """The newest epoch, 0 before the first has begun."""
+        return self._epochs[-1].epoch if self._epochs else 0
+
+    @property
+    def ended(self) -> bool:
+        return bool(self._pieces) and isinstance(self._pieces[-1], Ending)
+
+    @property
+    def ending(self) -> Ending | None:
+        last = self._pieces[-1] if self._pieces else None
+        return last if isinstance(last, Ending) else None
+
+    @property
+    def position(self) -> Position:
+        """The position of the newest piece."""
+        return self.position_of(self.top)
+
+    def begin(self, epoch: int, n: int) -> bool:
+        """Begin `epoch` after piece n; what an older owner wrote beyond it is void."""
+        if epoch in {begun.epoch for begun in self._epochs}:
+            return False
+        if epoch < self.epoch:
+            raise StaleEpoch(f"Epoch {epoch} comes after epoch {self.epoch} has begun.")
+        if n > self.top:
+            raise GapInLog(expected=self.top + 1, got=n + 1)
+        if self.ended:
+            raise LogEnded
+        self._drop_beyond(n)
+        # Where the log had to begin again from less, epochs that began later never happened.
+        self._epochs = [begun for begun in self._epochs if begun.n <= n]
+        self._epochs.append(Position(epoch, n))
+        return True
+
+    def append(self, position: Position, piece: Piece) -> bool:
+        """Put `piece` at `position`; False when that place is taken, or void since a newer epoch."""
+        if position.epoch < self.epoch or (position.epoch == self.epoch and position.n <= self.top):
+            return False
+        if position.epoch > self.epoch or position.n > self.top + 1:
+            raise GapInLog(expected=self.top + 1, got=position.n)
+        if self.ended:
+            raise LogEnded
+        self._take(piece)
+        return True
+
+    def add(self, piece: Piece) -> None:
+        """Put `piece` next, as the owner under the newest epoch does."""
+        if not self._epochs:
+            raise StaleEpoch("No epoch has begun.")
+        if self.ended:
+            raise LogEnded
+        self._take(piece)
+
+    def locate(self, position: Position) -> int | None:
+        """The number to read on from, or None where the reader has to forget what it has.
+
+        The number may lie beyond the top: under the newest epoch, and before any, the pieces that
+        the reader has seen may still be on their way from the owner it has just left.
+        """
+        if position == START:
+            return self._void
+        if not self._epochs or (position.epoch == self.epoch and not self.ended):
+            return position.n
+        last = self._last_under(position.epoch)
+        return None if last is None or position.n > last else position.n
+
+    def since(self, n: int) -> list[Entry]:
+        """What follows piece n, with neighbouring deltas of one channel joined.
+
+        A reader that stands before the last reset gets that reset first and nothing older.
+        """
+        first = max(n, self._void - 1, 0)
+        entries: list[Entry] = []
+        for number, piece in self._joined(first):
+            entries.append((self.position_of(number), piece))
+        return entries
+
+    def position_of(self, n: int) -> Position:
+        for begun in reversed(self._epochs):
+            if n > begun.n:
+                return Position(begun.epoch, n)
+        return START
+
+    def begun(self) -> list[Position]:
+        """The epochs, each with the number of the last piece before it."""
+        return list(self._epochs)
+
+    def text(self, channel: Channel) -> str:
+        """The text of a channel since the last reset."""
+        return "".join(
+            piece.text
+            for piece in self._pieces[self._void :]
+            if isinstance(piece, Delta) and piece.channel is channel
+        )
+
+    def tool_calls(self) -> list[dict[str, object]]:
+        whole = self._pieces[self._void :]
+        return [call for piece in whole if isinstance(piece, ToolCalls) for call in piece.calls]
+
+    def sha256(self) -> str:
+        return text_sha256(self.text(Channel.ANSWER))
+
+    def _take(self, piece: Piece) -> None:
+        self._pieces.append(piece)
+        if isinstance(piece, Delta):
+            self.characters += len(piece.text)
+        elif isinstance(piece, Reset):
+            self._void = len(self._pieces)
+
+    def _drop_beyond(self, n: int) -> None:
+        kept = self._pieces[:n]
+        self._pieces, self._void, self.characters = [], 0, 0
+        for piece in kept:
+            self._take(piece)
+
+    def _last_under(self, epoch: int) -> int | None:
+        for begun, following in zip(self._epochs, [*self._epochs[1:], None], strict=True):
+            if begun.epoch == epoch:
+                return self.top if following is None else following.n
+        return None
+
+    def _joined(self, first: int) -> Iterator[tuple[int, Piece]]:
+        pieces = self._pieces
+        n, top = first, len(pieces)
+        while n < top:
+            piece = pieces[n]
+            n += 1
+            if isinstance(piece, Delta) and n < top:
+                run = n
+                while n < top and _continues(pieces[n], piece.channel):
+                    n += 1
+                if n > run:
+                    text = "".join(delta.text for delta in pieces[run - 1 : n])  # type: ignore[union-attr]
+                    piece = Delta(piece.channel, text)
+            yield n, piece
+
+
+class StoredLog(TokenLog):
+    """A finished log as the store keeps it: the whole text, but no longer where its pieces began.
+
+    It knows two positions, the start and the final one; the numbers before the end are its own.
+    """
+
+    def __init__(self, pieces: list[Piece], final: Position) -> None:
+        super().__init__()
+        self._final = final
+        self.begin(final.epoch, 0)
+        for piece in pieces:
+            self.add(piece)
+
+    @property
+    def position(self) -> Position:
+        return self._final
+
+    def locate(self, position: Position) -> int | None:
+        if position == START:
+            return 0
+        return self.top if position == self._final else None
+
+    def position_of(self, n: int) -> Position:
+        return self._final if n == self.top else super().position_of(n)
+
+
+def text_sha256(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def _continues(piece: Piece, channel: Channel) -> bool:
+    return isinstance(piece, Delta) and piece.channel is channel
