@@ -1,0 +1,29 @@
+"""The settings: read and checked once at start, frozen afterwards, each knowing where it came from."""
+
+from chatserver.settings.describe import Row, describe
+from chatserver.settings.layers import Loaded, load
+from chatserver.settings.models import (
+    GenerationSettings,
+    LimitSettings,
+    LogSettings,
+    OllamaSettings,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+    StreamSettings,
+)
+
+__all__ = [
+    "GenerationSettings",
+    "LimitSettings",
+    "Loaded",
+    "LogSettings",
+    "OllamaSettings",
+    "Row",
+    "ServerSettings",
+    "Settings",
+    "StoreSettings",
+    "StreamSettings",
+    "describe",
+    "load",
+]

@@ -1,0 +1,50 @@
+"""What settings may not be together, or not yet."""
+
+import ipaddress
+
+from chatserver.errors import SettingsError
+from chatserver.settings.models import Settings
+
+
+def refuse_unavailable(settings: Settings) -> None:
+    """Refuse by name what this version can't do, rather than do something else."""
+    if settings.server.auth == "keys":
+        raise SettingsError('server.auth = "keys" isn\'t available yet; allowed is "open".')
+    if settings.server.workers > 1:
+        raise SettingsError("server.workers above 1 isn't available yet; allowed is 1.")
+    if settings.store.redis_url:
+        raise SettingsError("store.redis_url isn't available yet; allowed is none, which means memory.")
+    if settings.store.database_url and not settings.store.database_url.startswith("sqlite"):
+        raise SettingsError(
+            "store.database_url isn't available yet for anything but SQLite; allowed is none, or an address "
+            "that begins with sqlite."
+        )
+
+
+def refuse_unsafe(settings: Settings) -> None:
+    """Everyone who reaches an open server may use it, so other machines reach one only when that is meant."""
+    server = settings.server
+    if server.auth == "open" and not server.allow_open_on_any_address and not is_loopback(server.host):
+        raise SettingsError(
+            f"server.host = {server.host} is reached from other machines while server.auth is open; allowed "
+            "are a loopback address such as 127.0.0.1, or server.allow_open_on_any_address = true if "
+            "everyone there may use the models."
+        )
+
+
+def refuse_contradictions(settings: Settings) -> None:
+    reserve, context = settings.generation.answer_reserve_tokens, settings.ollama.num_ctx
+    if reserve >= context:
+        raise SettingsError(
+            f"generation.answer_reserve_tokens = {reserve} leaves no room for a question; it has to be below "
+            f"ollama.num_ctx, which is {context}."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

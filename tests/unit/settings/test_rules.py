@@ -1,0 +1,38 @@
+import pytest
+
+from chatserver.errors import SettingsError
+from chatserver.settings import load
+from chatserver.settings.rules import is_loopback
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("server.auth", "keys"),
+        ("server.workers", 2),
+        ("store.redis_url", "redis://127.0.0.1"),
+        ("store.database_url", "postgresql://user:hunter2@127.0.0.1/chat"),
+    ],
+)
+def test_what_is_not_available_yet_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name}.* isn't available yet.*; allowed is") as refused:
+        load(None, {}, {name: value})
+    assert "hunter2" not in refused.value.detail
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "chat.example.org"])
+def test_open_access_from_other_machines_has_to_be_asked_for(host: str) -> None:
+    with pytest.raises(SettingsError, match=r"^server\.host = .*allow_open_on_any_address = true"):
+        load(None, {}, {"server.host": host})
+    meant = load(None, {}, {"server.host": host, "server.allow_open_on_any_address": True})
+    assert meant.settings.server.host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
+def test_loopback_addresses_are_recognised(host: str) -> None:
+    assert is_loopback(host)
+
+
+def test_the_room_for_an_answer_is_smaller_than_the_context() -> None:
+    with pytest.raises(SettingsError, match=r"below ollama\.num_ctx, which is 1024\.$"):
+        load(None, {}, {"ollama.num_ctx": 1024})
