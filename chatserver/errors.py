@@ -8,7 +8,9 @@ ChatserverError
 │   ├── Conflict ─ TurnInProgress, KeyReused
 │   └── TooMany
 ├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining, StoreUnavailable
-├── UpstreamError         what a model server did to a generation
+├── UpstreamError         what a model server did to a generation ─ Unreachable, ModelNotFound,
+│                         BadUpstreamRequest, UpstreamBusy, FirstTokenTimeout, Stalled, BadUpstreamData,
+│                         NoDone
 ├── LogError              a broken promise of the log ─ GapInLog, LogEnded, StaleEpoch
 ├── IllegalMove           a state change nobody allowed
 └── StartRefused          the process can't start like this ─ SettingsError
@@ -213,11 +215,67 @@ class StoreUnavailable(Unavailable):
 
 
 class UpstreamError(ChatserverError):
-    """A model server did not answer as it should."""
+    """The model server failed while it was answering."""
 
     status = 502
     code = "upstream_failed"
     title = "Model server failed"
+    #: How a generation ends that this happens to.
+    reason: ClassVar[str] = "upstream_error"
+    #: Whether the same request may fare better another time.
+    passing: ClassVar[bool] = True
+
+
+class Unreachable(UpstreamError):
+    """The model server can't be reached."""
+
+    code = "unreachable"
+
+
+class ModelNotFound(UpstreamError):
+    """The model server doesn't have this model."""
+
+    status = 404
+    code = "model_not_found"
+    passing = False
+
+
+class BadUpstreamRequest(UpstreamError):
+    """The model server refused the request."""
+
+    code = "bad_request"
+    passing = False
+
+
+class UpstreamBusy(UpstreamError):
+    """The model server has too much to do."""
+
+    code = "upstream_busy"
+
+
+class FirstTokenTimeout(UpstreamError):
+    """The model didn't begin to answer in time."""
+
+    code = "first_token_timeout"
+
+
+class Stalled(UpstreamError):
+    """The model stopped in the middle of its answer."""
+
+    code = "stalled"
+
+
+class BadUpstreamData(UpstreamError):
+    """The model server sent something that can't be read."""
+
+    code = "bad_upstream_data"
+
+
+class NoDone(UpstreamError):
+    """The answer broke off: the model server ended it without saying that it was complete."""
+
+    code = "no_done"
+    reason = "upstream_truncated"
 
 
 class LogError(ChatserverError):

@@ -1,0 +1,1 @@
+"""Ollama: the client that asks it, what its servers offer, and a simulated one."""
