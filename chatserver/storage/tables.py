@@ -1,0 +1,164 @@
+"""The tables and their indexes. Times are milliseconds since the epoch; JSON is text."""
+
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    literal_column,
+)
+
+
+class Json(TypeDecorator[Any]):
+    """A value as JSON text. None is NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _dialect: Dialect) -> str | None:
+        return None if value is None else orjson.dumps(value).decode()
+
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> Any:
+        return None if value is None else orjson.loads(value)
+
+
+# Constraints get names from the first day, so that any database can change them later.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
+    """Options of an index that holds only the rows where `condition` is true."""
+    return {"sqlite_where": condition, "postgresql_where": condition}
+
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("title", Text),
+    Column("model", Text),
+    Column("system", Text),
+    # The two tables point at each other, so one of the keys has to be made after both.
+    Column("leaf", Text, ForeignKey("messages.id", ondelete="SET NULL", use_alter=True)),
+    Column("change", BigInteger, nullable=False),
+    Column("own_change", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("active_at", BigInteger, nullable=False),
+)
+Index(None, *(conversations.c[name] for name in ("tenant", "user", "active_at", "id")))
+Index(None, conversations.c.leaf)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("conversation", Text, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    # No cascade from parent to child: SQLite would recurse, and gives up at a depth of 1,000.
+    Column("parent", Text, ForeignKey("messages.id")),
+    Column("role", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("model", Text),
+    Column("ref", Text),
+    Column("change", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+Index(None, messages.c.conversation, messages.c.change)
+Index(None, messages.c.parent, messages.c.id)
+Index("ix_messages_roots", messages.c.conversation, messages.c.id, **_where(messages.c.parent.is_(None)))
+
+generations = Table(
+    "generations",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("conversation", Text, ForeignKey("conversations.id", ondelete="CASCADE")),
+    Column("message", Text, ForeignKey("messages.id", ondelete="CASCADE")),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("lane", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("request", Json, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("owner", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("cancel", Boolean, nullable=False),
+    # Only without a message; else the text is the message's content.
+    Column("result", Text),
+    Column("thinking", Text),
+    Column("tool_calls", Json),
+    Column("sha256", Text),
+    Column("usage", Json),
+    Column("timings", Json),
+    Column("context", Json),
+    Column("error", Json),
+    Column("metadata", Json),
+    Column("final_epoch", BigInteger),
+    Column("final_n", BigInteger),
+    Column("expires_at", BigInteger),
+    Column("retry_of", Text, ForeignKey("generations.id", ondelete="SET NULL")),
+    Column("change", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    UniqueConstraint("message"),
+)
+#: Written out rather than bound: an index of some rows serves only a query that says the same.
+unfinished = generations.c.status.in_([literal_column("'queued'"), literal_column("'running'")])
+Index(None, generations.c.conversation, generations.c.change)
+Index(None, *(generations.c[name] for name in ("tenant", "user", "id")))
+Index(None, *(generations.c[name] for name in ("tenant", "user", "status", "id")))
+Index("ix_generations_unfinished", generations.c.id, **_where(unfinished))
+Index(None, generations.c.retry_of, **_where(generations.c.retry_of.is_not(None)))
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("generation", Text, ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    PrimaryKeyConstraint("generation", "attempt", "seq", "channel"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("tenant", Text, nullable=False),
+    Column("user", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("body", Text, nullable=False),
+    # What was made under the key. The stored answer quotes it, so it goes when that is deleted.
+    Column("conversation", Text, ForeignKey("conversations.id", ondelete="CASCADE")),
+    Column("generation", Text, ForeignKey("generations.id", ondelete="CASCADE")),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tenant", "user", "key"),
+)
+Index(None, idempotency.c.created_at)
+Index(None, idempotency.c.conversation, **_where(idempotency.c.conversation.is_not(None)))
+Index(None, idempotency.c.generation, **_where(idempotency.c.generation.is_not(None)))
