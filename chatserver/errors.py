@@ -4,7 +4,7 @@ ChatserverError
 ├── RequestError          what was asked can't be done; the caller can mend it
 │   ├── MalformedRequest · Unsupported · Invalid ─ MalformedPosition, ContextTooLong, NotAvailable
 │   ├── Unauthenticated · Forbidden ─ ForeignOrigin, ForeignHost
-│   ├── NotFound · MethodNotAllowed · PayloadTooLarge
+│   ├── NotFound · MethodNotAllowed · RequestTimeout · PayloadTooLarge
 │   ├── Conflict ─ TurnInProgress, KeyReused
 │   └── TooMany
 ├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining, StoreUnavailable
@@ -134,6 +134,14 @@ class MethodNotAllowed(RequestError):
     title = "Method not allowed"
 
 
+class RequestTimeout(RequestError):
+    """The request came too slowly."""
+
+    status = 408
+    code = "request_timeout"
+    title = "Request too slow"
+
+
 class PayloadTooLarge(RequestError):
     """The request is larger than this server takes."""
 
@@ -224,6 +232,8 @@ class UpstreamError(ChatserverError):
     reason: ClassVar[str] = "upstream_error"
     #: Whether the same request may fare better another time.
     passing: ClassVar[bool] = True
+    #: Whether another server may do better at once.
+    elsewhere: ClassVar[bool] = True
 
 
 class Unreachable(UpstreamError):
@@ -245,6 +255,7 @@ class BadUpstreamRequest(UpstreamError):
 
     code = "bad_request"
     passing = False
+    elsewhere = False
 
 
 class UpstreamBusy(UpstreamError):

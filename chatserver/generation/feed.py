@@ -1,5 +1,6 @@
 """A log together with those who wait for news of it, and what is shown before its first piece."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -58,7 +59,7 @@ class Feed:
         self.log.add(piece)
         self._changed()
 
-    def extend(self, pieces: list[Piece]) -> None:
+    def extend(self, pieces: Sequence[Piece]) -> None:
         """Add what came together; readers are woken once for all of it."""
         for piece in pieces:
             self.log.add(piece)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import zip_longest
 
 from chatserver.errors import GapInLog, LogEnded, StaleEpoch
 from chatserver.generation.pieces import Channel, Delta, Ending, Piece, Reset, ToolCalls
@@ -35,6 +36,11 @@ class TokenLog:
     def epoch(self) -> int:
         """The newest epoch, 0 before the first has begun."""
         return self._epochs[-1].epoch if self._epochs else 0
+
+    @property
+    def begins_at(self) -> int:
+        """The number of the last reset, or 0: what follows it is the whole."""
+        return self._void
 
     @property
     def ended(self) -> bool:
@@ -148,7 +154,7 @@ class TokenLog:
             self._take(piece)
 
     def _last_under(self, epoch: int) -> int | None:
-        for begun, following in zip(self._epochs, [*self._epochs[1:], None], strict=True):
+        for begun, following in zip_longest(self._epochs, self._epochs[1:]):
             if begun.epoch == epoch:
                 return self.top if following is None else following.n
         return None
@@ -172,7 +178,8 @@ class TokenLog:
 class StoredLog(TokenLog):
     """A finished log as the store keeps it: the whole text, but no longer where its pieces began.
 
-    It knows two positions, the start and the final one; the numbers before the end are its own.
+    It knows two positions, the start and the final one. Its own numbers before the end are given
+    under epoch 0, which nobody writes: under a real one they would name other pieces elsewhere.
     """
 
     def __init__(self, pieces: list[Piece], final: Position) -> None:
@@ -192,7 +199,7 @@ class StoredLog(TokenLog):
         return self.top if position == self._final else None
 
     def position_of(self, n: int) -> Position:
-        return self._final if n == self.top else super().position_of(n)
+        return self._final if n == self.top else Position(0, n)
 
 
 def text_sha256(text: str) -> str:

@@ -1,0 +1,1 @@
+"""From a conversation to what the model sees of it."""

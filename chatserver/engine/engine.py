@@ -1,0 +1,248 @@
+"""All generations that this process works on: admits them, gives them slots, stops them, ends them."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import structlog
+
+from chatserver.engine.job import Job
+from chatserver.engine.queue import Order, Pace, Waiting
+from chatserver.engine.runner import Outcome, Runner
+from chatserver.engine.shelf import Shelf
+from chatserver.engine.slots import Slot, Slots
+from chatserver.errors import Draining, Full
+from chatserver.generation.clock import Clock
+from chatserver.generation.feed import Feed, Place
+from chatserver.generation.principal import Principal
+from chatserver.generation.states import Lane, Reason, Status
+from chatserver.storage.records import Generation
+from chatserver.upstream.fleet import full_name
+
+#: How often those who wait are told where they stand, and old logs are let go, in seconds.
+_ROUND = 0.5
+
+log = structlog.get_logger()
+
+
+class Admission:
+    """A generation on its way in: room is kept for it while it is being stored."""
+
+    def __init__(self, job: Job, slot: Slot | None) -> None:
+        self.job = job
+        #: Free here and now, so that accepting it claims it as well.
+        self.slot = slot
+        self.accepted: Generation | None = None
+
+    def accept(self, record: Generation) -> None:
+        """Say that it is on disk; it starts when the admission is left."""
+        self.accepted = record
+
+
+class Engine:
+    def __init__(
+        self,
+        *,
+        order: Order,
+        slots: Slots,
+        shelf: Shelf,
+        clock: Clock,
+        most_waiting: int,
+        make_runner: Callable[["Engine"], Runner],
+    ) -> None:
+        self._order = order
+        self._slots = slots
+        self._shelf = shelf
+        self._clock = clock
+        self._most_waiting = most_waiting
+        self._jobs: dict[str, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pace = Pace()
+        self._runner = make_runner(self)
+        #: New work is refused; what is here goes on.
+        self.draining = False
+
+    @property
+    def owner(self) -> str:
+        return self._runner.owner
+
+    def jobs(self) -> Iterable[Job]:
+        return list(self._jobs.values())
+
+    @contextmanager
+    def admit(self, generation: str, principal: Principal, model: str, lane: Lane) -> Iterator[Admission]:
+        """Keep room for a generation while it is stored; it starts or waits once it was accepted."""
+        if self.draining:
+            raise Draining
+        if len(self._order) >= self._most_waiting:
+            raise Full
+        job = Job(generation, principal, full_name(model), lane, Feed(generation))
+        slot = self._slots.take(job.model) if self._nobody_before(lane) else None
+        admission = Admission(job, slot)
+        # Known from here on, so that a cancel can't fall between the disk and the queue.
+        self._jobs[generation] = job
+        try:
+            yield admission
+        finally:
+            if admission.accepted is not None:
+                self._enter(job, admission.accepted, slot)
+            else:
+                del self._jobs[generation]
+                if slot is not None:
+                    self.give_back(slot)
+
+    def pick_up(self, record: Generation) -> None:
+        """Go on with what an earlier process accepted and didn't end."""
+        self._enter(self._job_of(record, Feed(record.id)), record, None)
+
+    def end(self, record: Generation, outcome: Outcome, feed: Feed) -> None:
+        """End what must not run again, with the text that its feed has."""
+        job = self._job_of(record, feed)
+        job.record = record
+        self._spawn(job, self._runner.end_without_running(job, outcome))
+
+    def cancel(self, generation: str) -> None:
+        """Let a generation end as cancelled, if it is here and hasn't ended yet."""
+        job = self._jobs.get(generation)
+        if job is not None:
+            job.stop(Reason.CANCELLED)
+
+    def feed(self, generation: str) -> tuple[Feed, Principal] | None:
+        """Find a log that is in memory: of a generation at work, or one finished lately."""
+        job = self._jobs.get(generation)
+        if job is not None:
+            return job.feed, job.principal
+        kept = self._shelf.get(generation)
+        return (kept.feed, kept.principal) if kept else None
+
+    async def slot_for(self, job: Job) -> Slot:
+        """Wait in the queue once more, for a run that has begun already."""
+        found: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+
+        def start(slot: Slot) -> None:
+            if found.done():
+                self.give_back(slot)
+            else:
+                found.set_result(slot)
+
+        self._enqueue(job, start)
+        try:
+            return await found
+        except asyncio.CancelledError:
+            self._order.remove(job.generation)
+            # The slot came at the very moment of being stopped.
+            if found.done() and not found.cancelled():
+                self.give_back(found.result())
+            raise
+        finally:
+            job.feed.move(None)
+
+    def give_back(self, slot: Slot) -> None:
+        self._slots.release(slot)
+        self._pump()
+
+    async def rounds(self) -> None:
+        """Tell those who wait where they stand, and let go of logs that are too old, for ever."""
+        while True:
+            await asyncio.sleep(_ROUND)
+            self._tell_places()
+            self._shelf.tidy(self._clock.now())
+            self._pump()
+
+    async def close(self) -> None:
+        """Stop working. What hasn't ended stays on disk for the next start."""
+        self.draining = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def counts(self) -> dict[str, int]:
+        running = sum(1 for job in self._jobs.values() if job.epoch)
+        return {Status.QUEUED: len(self._jobs) - running, Status.RUNNING: running}
+
+    def lanes(self) -> dict[str, tuple[int, float]]:
+        """Depth and oldest age in seconds, by lane."""
+        now = self._clock.now()
+        oldest = {lane: self._order.oldest(lane) for lane in Lane}
+        return {
+            lane: (self._order.waits(lane), now - first.since if first else 0.0)
+            for lane, first in oldest.items()
+        }
+
+    def _nobody_before(self, lane: Lane) -> bool:
+        return len(self._order) == 0 or (lane is Lane.INTERACTIVE and not self._order.waits(Lane.INTERACTIVE))
+
+    def _job_of(self, record: Generation, feed: Feed) -> Job:
+        job = Job(record.id, record.principal, full_name(record.model), record.lane, feed)
+        self._jobs[record.id] = job
+        return job
+
+    def _enter(self, job: Job, record: Generation, slot: Slot | None) -> None:
+        job.record = record
+        if record.expires_at is not None:
+            self._expire_at(job, record.expires_at)
+        if slot is not None:
+            # Accepting it was claiming it.
+            job.epoch, job.attempt = record.epoch, record.attempts
+            self._run(job, slot)
+            return
+        self._enqueue(job, partial(self._run, job))
+        job.on_stop(partial(self._leave_queue, job))
+
+    def _enqueue(self, job: Job, start: Callable[[Slot], None]) -> None:
+        self._order.add(Waiting(job.generation, job.model, job.lane, self._clock.now(), start))
+        self._pump()
+        if len(self._order):
+            self._tell_place(job, len(self._order))
+
+    def _leave_queue(self, job: Job) -> None:
+        if self._order.remove(job.generation) is not None:
+            assert job.stopped is not None
+            self._spawn(job, self._runner.end_without_running(job, Outcome(job.stopped)))
+
+    def _pump(self) -> None:
+        """Start whoever is next, as long as there is a slot for somebody."""
+        while not self.draining and (waiting := self._order.next(self._slots.free)):
+            slot = self._slots.take(waiting.model)
+            assert slot is not None
+            waiting.start(slot)
+
+    def _run(self, job: Job, slot: Slot) -> None:
+        job.feed.move(None)
+        job.on_stop(None)
+        self._spawn(job, self._timed(job, slot))
+
+    async def _timed(self, job: Job, slot: Slot) -> None:
+        begun = self._clock.now()
+        await self._runner.run(job, slot)
+        self._pace.ran(self._clock.now() - begun)
+
+    def _spawn(self, job: Job, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name=f"run {job.generation}")
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._done, job))
+
+    def _done(self, job: Job, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if job.expiry is not None:
+            job.expiry.cancel()
+        if job.feed.log.ended:
+            self._shelf.put(job.feed, job.principal, self._clock.now())
+        del self._jobs[job.generation]
+        if not task.cancelled() and (error := task.exception()):
+            log.error("run_died", generation=job.generation, exc_info=error)
+
+    def _expire_at(self, job: Job, wall_ms: int) -> None:
+        left = max(0, wall_ms - self._clock.wall_ms()) / 1000
+        job.expiry = asyncio.get_running_loop().call_later(left, job.stop, Reason.EXPIRED)
+
+    def _tell_places(self) -> None:
+        for position, waiting in enumerate(self._order.in_order(), 1):
+            job = self._jobs.get(waiting.generation)
+            if job is not None:
+                self._tell_place(job, position)
+
+    def _tell_place(self, job: Job, position: int) -> None:
+        eta_ms = self._pace.eta_ms(position, self._slots.total(job.model))
+        job.feed.move(Place(position, eta_ms))

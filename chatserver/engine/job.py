@@ -1,0 +1,46 @@
+"""One generation while this process works on it."""
+
+from asyncio import TimerHandle
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from chatserver.generation.feed import Feed
+from chatserver.generation.principal import Principal
+from chatserver.generation.states import Lane, Reason
+from chatserver.storage.records import Generation
+
+
+@dataclass(eq=False)
+class Job:
+    generation: str
+    principal: Principal
+    model: str
+    lane: Lane
+    feed: Feed
+    #: As it was when it was accepted or picked up; None until that is on disk.
+    record: Generation | None = None
+    #: The epoch under which this process owns it; 0 until it is claimed.
+    epoch: int = 0
+    attempt: int = 0
+    #: Why it has to end now, whatever the model does.
+    stopped: Reason | None = None
+    #: From asking the model to its first token, of the newest attempt.
+    first_token_ms: int | None = None
+    #: How far the text is checkpointed: the attempt, the number of the last piece saved, parts so far.
+    saved: tuple[int, int, int] = (0, 0, 0)
+    expiry: TimerHandle | None = None
+    _interrupt: Callable[[], None] | None = field(default=None, repr=False)
+
+    def stop(self, reason: Reason) -> None:
+        """Ask for the end; the first reason counts."""
+        if self.stopped is not None:
+            return
+        self.stopped = reason
+        if self._interrupt is not None:
+            self._interrupt()
+
+    def on_stop(self, interrupt: Callable[[], None] | None) -> None:
+        """Say how a stop reaches whoever works on it now; at once, if it was asked for before."""
+        self._interrupt = interrupt
+        if interrupt is not None and self.stopped is not None:
+            interrupt()

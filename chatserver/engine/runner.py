@@ -1,0 +1,282 @@
+"""One run: from a claimed generation and a slot to its end on disk."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import structlog
+
+from chatserver.engine.job import Job
+from chatserver.engine.prompts import Prompt, Prompts
+from chatserver.engine.slots import Hold, Slot, Slots
+from chatserver.errors import ChatserverError, StaleEpoch, StoreUnavailable, Unreachable, UpstreamError
+from chatserver.generation.clock import Clock
+from chatserver.generation.pieces import Channel, Delta, Ending, Fault, Reset, Started, ToolCalls
+from chatserver.generation.position import Position
+from chatserver.generation.states import Lane, Reason, final_status
+from chatserver.settings import GenerationSettings
+from chatserver.storage.command import Command
+from chatserver.storage.lifecycle import BeginAttempt, Claim, Finish
+from chatserver.storage.writer import Writer
+from chatserver.telemetry.metrics import Metrics
+from chatserver.upstream.client import OllamaClient
+from chatserver.upstream.fleet import Fleet
+from chatserver.wire.ollama import Done
+
+#: Pause before the end of a generation is offered to the store again, in seconds.
+_SAVE_AGAIN = 0.5
+
+log = structlog.get_logger()
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    reason: Reason
+    done: Done | None = None
+    fault: Fault | None = None
+    #: Handed-in work that was tried as often as it may be.
+    spent: bool = False
+
+
+class _TextFullError(Exception):
+    """The answer has reached our own bound on its length."""
+
+
+class _StoppedError(Exception):
+    """The run was asked to end."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    prompts: Prompts
+    fleet: Fleet
+    slots: Slots
+    writer: Writer
+    clock: Clock
+    metrics: Metrics
+    options: GenerationSettings
+    #: Who runs: written into every claim.
+    owner: str
+    #: Waits in the queue for another slot.
+    slot_for: Callable[[Job], Awaitable[Slot]]
+    #: Gives a slot back and lets the next one have it.
+    give_back: Callable[[Slot], None]
+
+    async def run(self, job: Job, slot: Slot) -> None:
+        """Bring a job to its end."""
+        with Hold(slot, self.give_back) as hold:
+            await self._own(job)
+            outcome = await self._outcome(job, hold)
+        await self._end(job, outcome)
+
+    async def end_without_running(self, job: Job, outcome: Outcome) -> None:
+        """End what has its text already, or never had any."""
+        await self._own(job)
+        await self._end(job, outcome)
+
+    async def _own(self, job: Job) -> None:
+        """Claim the job unless that was done when it was accepted; whatever ends is claimed before."""
+        if not job.epoch:
+            assert job.record is not None
+            claim = Claim(job.generation, self.owner, job.record.epoch, self.clock.wall_ms())
+            claimed = await self._save(claim)
+            if claimed is None:
+                raise StaleEpoch(f"{job.generation} is not there to be claimed.")
+            job.epoch, job.attempt = claimed.epoch, claimed.attempts
+            if claimed.cancel:
+                job.stop(Reason.CANCELLED)
+        job.feed.begin(job.epoch, job.feed.log.top)
+
+    async def _outcome(self, job: Job, hold: Hold) -> Outcome:
+        try:
+            async with self._stoppable(job):
+                return await self._attempts(job, hold)
+        except _StoppedError:
+            assert job.stopped is not None
+            return Outcome(job.stopped)
+        except Exception:
+            log.exception("run_failed", generation=job.generation)
+            fault = Fault("internal_error", "The server failed while this answer was being made.")
+            return Outcome(Reason.INTERRUPTED, fault=fault)
+
+    @asynccontextmanager
+    async def _stoppable(self, job: Job) -> AsyncIterator[None]:
+        loop = asyncio.get_running_loop()
+        if job.stopped is not None:
+            raise _StoppedError
+        try:
+            async with asyncio.timeout(None) as scope:
+                job.on_stop(lambda: scope.reschedule(loop.time()))
+                yield
+        except TimeoutError:
+            if job.stopped is None:
+                raise
+            raise _StoppedError from None
+        finally:
+            job.on_stop(None)
+
+    async def _attempts(self, job: Job, hold: Hold) -> Outcome:
+        """Try until there is an answer, or no more may be tried."""
+        while True:
+            try:
+                return await self._attempt(job, hold)
+            except UpstreamError as error:
+                self.metrics.upstream_request(error.code)
+                spent = job.lane is Lane.BACKGROUND and job.attempt >= self.options.attempts
+                if job.lane is not Lane.BACKGROUND or not error.passing or spent:
+                    return _failed(error, spent=spent)
+                log.info("attempt_failed", generation=job.generation, code=error.code)
+            hold.release()
+            await asyncio.sleep(_backoff(job.attempt, self.options))
+            hold.take(await self.slot_for(job))
+            await self._begin_again(job)
+
+    async def _attempt(self, job: Job, hold: Hold) -> Outcome:
+        """Ask one server after the other, as long as nothing has come from any of them."""
+        prompt = await self._prompt(job)
+        job.feed.add(Started(job.model, job.attempt, context=prompt.report))
+        begun = job.feed.log.top
+        tried: set[OllamaClient] = set()
+        while True:
+            try:
+                return await self._ask(job, hold.client, prompt.body)
+            except UpstreamError as error:
+                tried.add(hold.client)
+                if job.feed.log.top > begun or not error.elsewhere:
+                    raise
+                slot = await self._slot_elsewhere(job, tried, error)
+                if slot is None:
+                    raise
+                self.metrics.upstream_request(error.code)
+                log.info("another_upstream", generation=job.generation, code=error.code)
+                hold.take(slot)
+
+    async def _slot_elsewhere(self, job: Job, tried: set[OllamaClient], error: UpstreamError) -> Slot | None:
+        if isinstance(error, Unreachable):
+            for client in tried:
+                self.fleet.lost(client)
+        others = [client for client in self.fleet.hosts(job.model) if client not in tried]
+        slot = self.slots.take(job.model, avoid=tried)
+        if slot is None and others and isinstance(error, Unreachable):
+            # The lost ones are no longer in the choice, so the queue gives one of the others.
+            return await self.slot_for(job)
+        return slot
+
+    async def _prompt(self, job: Job) -> Prompt:
+        assert job.record is not None
+        prompt = await self.prompts.build(job.record)
+        job.record = replace(job.record, context=prompt.report)
+        return prompt
+
+    async def _ask(self, job: Job, client: OllamaClient, body: dict[str, Any]) -> Outcome:
+        meter = _Meter(job, self.clock, self.metrics, self.options.max_text_bytes)
+        try:
+            async with asyncio.timeout(self.options.max_duration_s) as longest:
+                done = await client.chat(body, meter.take)
+        except _TextFullError:
+            return Outcome(Reason.LENGTH)
+        except TimeoutError:
+            if longest.expired():
+                return Outcome(Reason.LENGTH)
+            raise
+        self.metrics.upstream_request("ok")
+        return Outcome(Reason.LENGTH if done.reason == "length" else Reason.COMPLETED, done)
+
+    async def _begin_again(self, job: Job) -> None:
+        job.attempt += 1
+        if not await self._save(BeginAttempt(job.generation, job.epoch, job.attempt)):
+            raise StaleEpoch(f"{job.generation} has another owner.")
+        job.feed.add(Reset())
+
+    async def _end(self, job: Job, outcome: Outcome) -> None:
+        """Commit the end, then show it: no reader sees an end that the store doesn't have."""
+        feed, record = job.feed, job.record
+        assert record is not None
+        usage = outcome.done.usage if outcome.done else None
+        ending = Ending(outcome.reason, feed.log.sha256(), usage, outcome.fault)
+        now = self.clock.wall_ms()
+        saved = await self._save(
+            Finish(
+                generation_id=job.generation,
+                epoch=job.epoch,
+                status=final_status(outcome.reason, spent=outcome.spent),
+                reason=outcome.reason,
+                answer=feed.log.text(Channel.ANSWER),
+                thinking=feed.log.text(Channel.THINKING) or None,
+                tool_calls=feed.log.tool_calls(),
+                usage=usage,
+                timings=_timings(record.created_at, job, now, outcome.done),
+                sha256=ending.sha256,
+                final=Position(job.epoch, feed.log.top + 1),
+                error=outcome.fault,
+                context=record.context,
+                now_ms=now,
+            )
+        )
+        if not saved:
+            raise StaleEpoch(f"{job.generation} has ended elsewhere.")
+        feed.add(ending)
+        self.metrics.ended(final_status(outcome.reason, spent=outcome.spent), outcome.reason)
+        if usage is not None:
+            self.metrics.tokens(prompt=usage.prompt_tokens, completion=usage.completion_tokens)
+        log.info("ended", generation=job.generation, reason=outcome.reason, attempt=job.attempt)
+
+    async def _save(self, command: Command[R]) -> R:
+        """Submit a command; while the disk or the database is away, wait for it."""
+        while True:
+            try:
+                return await self.writer.submit(command)
+            except StoreUnavailable:
+                log.warning("store_unavailable", waiting=type(command).__name__)
+                await asyncio.sleep(_SAVE_AGAIN)
+
+
+class _Meter:
+    """Takes what the model says into the log, measures it, and holds it to its bound."""
+
+    def __init__(self, job: Job, clock: Clock, metrics: Metrics, most_bytes: int) -> None:
+        self._job = job
+        self._clock = clock
+        self._metrics = metrics
+        self._left = most_bytes
+        self._asked = clock.now()
+        self._last: float | None = None
+
+    def take(self, pieces: Sequence[Delta | ToolCalls]) -> None:
+        self._measure()
+        for piece in pieces:
+            if isinstance(piece, Delta):
+                self._left -= len(piece.text.encode())
+        if self._left < 0:
+            raise _TextFullError
+        self._job.feed.extend(pieces)
+
+    def _measure(self) -> None:
+        now = self._clock.now()
+        if self._last is None:
+            self._job.first_token_ms = round(1000 * (now - self._asked))
+            self._metrics.first_token(self._job.lane, now - self._asked)
+        else:
+            self._metrics.between_tokens(now - self._last)
+        self._last = now
+
+
+def _failed(error: ChatserverError, *, spent: bool) -> Outcome:
+    reason = Reason(error.reason) if isinstance(error, UpstreamError) else Reason.INTERRUPTED
+    return Outcome(reason, fault=Fault(error.code, error.detail), spent=spent)
+
+
+def _backoff(attempt: int, options: GenerationSettings) -> float:
+    """Twice as long each time, with jitter, so that what failed together doesn't come back together."""
+    longest = min(options.retry_longest_delay_s, options.retry_first_delay_s * 2 ** (attempt - 1))
+    return float(longest * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
+
+
+def _timings(created_at: int, job: Job, now: int, done: Done | None) -> dict[str, Any]:
+    ours = {"total_ms": now - created_at, "first_token_ms": job.first_token_ms}
+    return {**ours, "model": done.timings if done else None}

@@ -1,0 +1,179 @@
+"""The model servers together: which answer, which models each has, and how long their contexts are."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from chatserver.errors import ModelNotFound, Unavailable, UpstreamError
+from chatserver.upstream.client import OllamaClient
+
+#: How old a list of models may be when somebody asks for it, in seconds.
+_FRESH = 5.0
+#: Pause between two looks at every server, in seconds.
+_LOOK_EVERY = 10.0
+#: Descriptions kept; one for each model and version ever asked for.
+_DESCRIPTIONS_KEPT = 1_000
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    name: str
+    digest: str
+    family: str
+    parameter_size: str
+    quantization: str
+    context_length: int | None
+    capabilities: tuple[str, ...]
+    #: In some server's memory now.
+    loaded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one server said when it was last looked at."""
+
+    tags: dict[str, dict[str, Any]]
+    loaded: frozenset[str]
+
+
+class Fleet:
+    def __init__(self, clients: Sequence[OllamaClient], default_model: str, now: Callable[[], float]) -> None:
+        self.clients = tuple(clients)
+        self._default_model = default_model
+        self._now = now
+        self._seen: dict[OllamaClient, _Seen] = {}
+        self._looked_at: float | None = None
+        self._descriptions: dict[tuple[str, str], dict[str, Any]] = {}
+        self._look = asyncio.Lock()
+        #: Some server has answered since the start.
+        self.ever_answered = False
+
+    def replace(self, clients: Sequence[OllamaClient]) -> None:
+        """Use other servers from now on."""
+        self.clients = tuple(clients)
+        self._seen.clear()
+        self._looked_at = None
+
+    @property
+    def answering(self) -> int:
+        return len(self._seen)
+
+    async def watch(self) -> None:
+        """Look at every server now and then, for ever."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def refresh(self, at_most: float = 0.0) -> None:
+        """Look at every server, unless that was done less than `at_most` seconds ago."""
+        async with self._look:
+            if self._looked_at is not None and self._now() - self._looked_at < at_most:
+                return
+            before = self.answering
+            seen = await asyncio.gather(*(_look_at(client) for client in self.clients))
+            answers = zip(self.clients, seen, strict=True)
+            self._seen = {client: one for client, one in answers if one is not None}
+            self._looked_at = self._now()
+        self.ever_answered = self.ever_answered or self.answering > 0
+        if self.answering != before:
+            log.info("upstreams", answering=self.answering, configured=len(self.clients))
+
+    def lost(self, client: OllamaClient) -> None:
+        """Take note that a server didn't answer; it counts again as soon as a look finds it."""
+        self._seen.pop(client, None)
+
+    async def models(self) -> list[Model]:
+        await self.refresh(at_most=_FRESH)
+        names = {name for seen in self._seen.values() for name in seen.tags}
+        models = await asyncio.gather(*(self._model(name) for name in sorted(names)))
+        return [model for model in models if model is not None]
+
+    async def default_model(self) -> str:
+        """Name the model that answers where nobody chose one."""
+        if self._default_model:
+            return self._default_model
+        if not self._seen:
+            await self.refresh(at_most=_FRESH)
+        for client in self.clients:
+            for name, tag in self._seen[client].tags.items() if client in self._seen else ():
+                if "embedding" not in (tag.get("capabilities") or ()):
+                    return name
+        raise Unavailable("No model server answers yet; nothing was stored, try again in a moment.")
+
+    def hosts(self, model: str) -> tuple[OllamaClient, ...]:
+        """Name the servers to ask for a model: those known to have it, else all of them."""
+        name = full_name(model)
+        having = tuple(client for client in self.clients if name in self._tags(client))
+        return having or self.clients
+
+    async def context_length(self, model: str) -> int | None:
+        """Find how many tokens a model can see, or None where no server says so."""
+        try:
+            return _context_length(await self._description(full_name(model)))
+        except UpstreamError:
+            return None
+
+    def _tags(self, client: OllamaClient) -> dict[str, dict[str, Any]]:
+        seen = self._seen.get(client)
+        return seen.tags if seen else {}
+
+    async def _model(self, name: str) -> Model | None:
+        try:
+            description = await self._description(name)
+        except UpstreamError:
+            return None
+        details = description.get("details") or {}
+        return Model(
+            name=name,
+            digest=self._digest(name),
+            family=str(details.get("family", "")),
+            parameter_size=str(details.get("parameter_size", "")),
+            quantization=str(details.get("quantization_level", "")),
+            context_length=_context_length(description),
+            capabilities=tuple(str(one) for one in description.get("capabilities") or ()),
+            loaded=any(name in seen.loaded for seen in self._seen.values()),
+        )
+
+    def _digest(self, name: str) -> str:
+        tags = (self._tags(client).get(name) for client in self.clients)
+        return next((str(tag.get("digest", "")) for tag in tags if tag), "")
+
+    async def _description(self, name: str) -> dict[str, Any]:
+        key = (name, self._digest(name))
+        known = self._descriptions.get(key)
+        if known is not None:
+            return known
+        if not self.clients:
+            raise ModelNotFound
+        description = await self.hosts(name)[0].show(name)
+        if len(self._descriptions) >= _DESCRIPTIONS_KEPT:
+            self._descriptions.clear()
+        self._descriptions[key] = description
+        return description
+
+
+def full_name(model: str) -> str:
+    """Write a name as Ollama lists it."""
+    return model if ":" in model.rsplit("/", 1)[-1] else f"{model}:latest"
+
+
+async def _look_at(client: OllamaClient) -> _Seen | None:
+    try:
+        tags, loaded = await asyncio.gather(client.tags(), client.loaded())
+    except UpstreamError:
+        return None
+    return _Seen(
+        {str(tag.get("name", "")): tag for tag in tags},
+        frozenset(str(one.get("name", "")) for one in loaded),
+    )
+
+
+def _context_length(description: dict[str, Any]) -> int | None:
+    info = description.get("model_info") or {}
+    lengths = [value for name, value in info.items() if name.endswith(".context_length")]
+    return int(lengths[0]) if lengths else None
