@@ -1,14 +1,16 @@
 """What can be asked of the writer: small frozen values, each kind with one handler for many at once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
+from sqlalchemy import UpdateBase
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatserver.errors import ChatserverError
 
+C = TypeVar("C")
 R = TypeVar("R")
 
 
@@ -19,6 +21,11 @@ class Transaction:
     connection: AsyncConnection
     #: Conversation -> the highest change number given to anything in it.
     changes: dict[str, int] = field(default_factory=dict)
+
+    async def write(self, statement: UpdateBase, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute it once for each row, in one call."""
+        if rows:
+            await self.connection.execute(statement, rows)
 
 
 class Command(ABC, Generic[R]):
@@ -35,3 +42,15 @@ class Command(ABC, Generic[R]):
 
         A command that can't be carried out gets its error in place of a result and changes nothing.
         """
+
+
+def plan_each(plan: Callable[[C], R], commands: Sequence[C]) -> list[R | ChatserverError]:
+    """Plan each by itself: one that is refused gets its error and doesn't disturb the others."""
+    return [_planned(plan, command) for command in commands]
+
+
+def _planned(plan: Callable[[C], R], command: C) -> R | ChatserverError:
+    try:
+        return plan(command)
+    except ChatserverError as refusal:
+        return refusal

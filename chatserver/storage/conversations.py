@@ -1,13 +1,33 @@
 """Conversations: beginning one, and reading them by the one they belong to."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 
-from chatserver.errors import ChatserverError
+from sqlalchemy import insert, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chatserver.errors import ChatserverError, Invalid, KeyReused, NotFound
+from chatserver.generation.ids import CONVERSATION, is_id
 from chatserver.generation.principal import Principal
-from chatserver.storage.command import Command, Transaction
+from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.database import Database
+from chatserver.storage.keys import Keys, Known
+from chatserver.storage.messages import load_messages
 from chatserver.storage.records import Change, Conversation, Created, Idempotency, Page, Stored
+from chatserver.storage.rows import (
+    conversation_of,
+    generation_of,
+    row_of_conversation,
+    select_conversations,
+    select_generations,
+    select_messages,
+)
+from chatserver.storage.tables import conversations, generations, messages
+
+_MILLISECONDS = re.compile(r"0|[1-9][0-9]{0,14}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +46,54 @@ class CreateConversation(Command[Created]):
     async def handle(
         cls, transaction: Transaction, commands: Sequence["CreateConversation"]
     ) -> Sequence[Created | ChatserverError]:
-        raise NotImplementedError
+        keys = await Keys.load(transaction.connection, commands)
+        made = await _load_made(transaction.connection, keys)
+        new: list[Conversation] = []
+
+        def create(command: CreateConversation) -> Created:
+            known = keys.find(command)
+            if known is not None:
+                return Created(_made_under(known, made), known.stored)
+            conversation = _begun(command)
+            keys.remember(command, partial(command.reply, conversation), conversation=conversation.id)
+            made[conversation.id] = conversation
+            new.append(conversation)
+            return Created(conversation)
+
+        results = plan_each(create, commands)
+        await transaction.write(insert(conversations), [row_of_conversation(begun) for begun in new])
+        transaction.changes.update({begun.id: begun.change for begun in new})
+        await keys.save(transaction)
+        return results
+
+
+async def _load_made(connection: AsyncConnection, keys: Keys) -> dict[str, Conversation]:
+    ids = {known.conversation for known in keys.made() if known.conversation}
+    if not ids:
+        return {}
+    rows = await connection.execute(select_conversations().where(conversations.c.id.in_(ids)))
+    return {row.id: conversation_of(row) for row in rows}
+
+
+def _made_under(known: Known, made: dict[str, Conversation]) -> Conversation:
+    if known.conversation is None:
+        raise KeyReused
+    return made[known.conversation]
+
+
+def _begun(command: CreateConversation) -> Conversation:
+    return Conversation(
+        id=command.id,
+        principal=command.principal,
+        title=command.title,
+        model=command.model,
+        system=command.system,
+        leaf=None,
+        change=1,
+        own_change=1,
+        created_at=command.now_ms,
+        active_at=command.now_ms,
+    )
 
 
 class Conversations:
@@ -34,11 +101,22 @@ class Conversations:
         self._database = database
 
     async def get(self, principal: Principal, conversation: str) -> Conversation:
-        raise NotImplementedError
+        async with self._database.read() as connection:
+            return await _get(connection, principal, conversation)
 
     async def page(self, principal: Principal, limit: int, cursor: str | None) -> Page[Conversation]:
         """Last active first."""
-        raise NotImplementedError
+        query = select_conversations().where(
+            conversations.c.tenant == principal.tenant, conversations.c.user == principal.user
+        )
+        place = tuple_(conversations.c.active_at, conversations.c.id)
+        if cursor is not None:
+            query = query.where(place < tuple_(*_place(cursor)))
+        query = query.order_by(conversations.c.active_at.desc(), conversations.c.id.desc()).limit(limit + 1)
+        async with self._database.read() as connection:
+            found = [conversation_of(row) for row in await connection.execute(query)]
+        items = tuple(found[:limit])
+        return Page(items, f"{items[-1].active_at}.{items[-1].id}" if len(found) > limit else None)
 
     async def changes(
         self, principal: Principal, conversation: str, after: int | None, limit: int
@@ -47,4 +125,58 @@ class Conversations:
 
         Without `after`: the conversation alone, with its newest number, to go on from.
         """
-        raise NotImplementedError
+        async with self._database.read() as connection:
+            whole = await _get(connection, principal, conversation)
+            if after is None:
+                return [Change("conversation", whole.change, whole)]
+            changes = await _changed_messages(connection, conversation, after, limit)
+            changes += await _changed_generations(connection, conversation, after, limit)
+        if whole.own_change > after:
+            changes.append(Change("conversation", whole.own_change, whole))
+        return sorted(changes, key=attrgetter("number"))[:limit]
+
+
+async def _get(connection: AsyncConnection, principal: Principal, conversation: str) -> Conversation:
+    query = select_conversations().where(
+        conversations.c.id == conversation,
+        conversations.c.tenant == principal.tenant,
+        conversations.c.user == principal.user,
+    )
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return conversation_of(row)
+
+
+def _place(cursor: str) -> tuple[int, str]:
+    """Where a page ended: when its last conversation was last active, and its id."""
+    active_at, _, conversation = cursor.partition(".")
+    if not _MILLISECONDS.fullmatch(active_at) or not is_id(CONVERSATION, conversation):
+        raise Invalid("A cursor is given back exactly as it was received; this one was not.", field="cursor")
+    return int(active_at), conversation
+
+
+async def _changed_messages(
+    connection: AsyncConnection, conversation: str, after: int, limit: int
+) -> list[Change]:
+    query = (
+        select_messages()
+        .where(messages.c.conversation == conversation, messages.c.change > after)
+        .order_by(messages.c.change)
+        .limit(limit)
+    )
+    found = await load_messages((await connection.execute(query)).all(), connection)
+    return [Change("message", message.change, message) for message in found]
+
+
+async def _changed_generations(
+    connection: AsyncConnection, conversation: str, after: int, limit: int
+) -> list[Change]:
+    query = (
+        select_generations()
+        .where(generations.c.conversation == conversation, generations.c.change > after)
+        .order_by(generations.c.change)
+        .limit(limit)
+    )
+    rows = (await connection.execute(query)).all()
+    return [Change("generation", row.change, generation_of(row)) for row in rows]

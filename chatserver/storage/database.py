@@ -1,13 +1,21 @@
-"""The database as the process sees it: connections to read, one to write, errors of the driver translated."""
+"""The database as the process sees it: connections to read, one to write, the driver's errors translated."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from chatserver.errors import ChatserverError, StartRefused, StoreUnavailable
 from chatserver.settings import Settings
+from chatserver.storage import sqlite
+from chatserver.storage.folder import DataFolder
+from chatserver.storage.migration import upgrade_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +29,87 @@ class DatabaseOptions:
 
 
 class Database:
+    def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
+        self._reader = reader
+        self._writer = writer
+
     @classmethod
     @asynccontextmanager
     async def open(cls, address: Path | str, options: DatabaseOptions) -> AsyncIterator["Database"]:
-        """Open a file (made and brought up to date where needed) or an address such as sqlite:///chat.db."""
-        raise NotImplementedError(address, options)
-        yield cls()
+        """Open a file, or an address such as sqlite:///chat.db. It is made and brought up to date first."""
+        path = _file(address)
+        await asyncio.to_thread(upgrade_file, path, options.lock_wait_s)
+        reader, writer = _engine(path, options.readers, options), _engine(path, 1, options)
+        sqlite.prepare_reader(reader.sync_engine, options.lock_wait_s)
+        sqlite.prepare_writer(writer.sync_engine, options.lock_wait_s)
+        try:
+            yield cls(reader, writer)
+        finally:
+            await reader.dispose()
+            await writer.dispose()
 
-    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
         """One consistent view; StoreUnavailable when no connection is free in time."""
-        raise NotImplementedError
+        with _translated("The database can't be read right now; try again in a moment."):
+            async with self._reader.connect() as connection:
+                yield connection
 
-    def write(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """One transaction, committed at the end. Only the writer and its tests call this."""
-        raise NotImplementedError
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction, committed at the end. Only the writer calls this."""
+        with _translated():
+            async with self._writer.begin() as connection:
+                yield connection
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database up to date."""
-    raise NotImplementedError
+    """Bring the database up to date, while nobody uses it."""
+    asyncio.run(_migrate(settings))
+
+
+async def _migrate(settings: Settings) -> None:
+    async with DataFolder(settings.server.data_dir, wait_s=0) as folder:
+        path = _file(settings.store.database_url or folder.database)
+        await asyncio.to_thread(upgrade_file, path, DatabaseOptions().lock_wait_s)
+
+
+def _engine(path: Path, connections: int, options: DatabaseOptions) -> AsyncEngine:
+    return create_async_engine(
+        sqlite.file_url(path, driver="sqlite+aiosqlite"),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=options.read_wait_s,
+        # What people wrote must not get into logs by way of an error's text.
+        hide_parameters=True,
+    )
+
+
+def _file(address: Path | str) -> Path:
+    if isinstance(address, Path):
+        return address
+    try:
+        url = make_url(address)
+    except ArgumentError as error:
+        raise StartRefused(
+            "store.database_url is no address; allowed is one like sqlite:///chat.db."
+        ) from error
+    if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
+        raise StartRefused(
+            "store.database_url isn't available for anything but an SQLite file; allowed is an address like "
+            "sqlite:///chat.db."
+        )
+    return Path(str(url.database))
+
+
+@contextmanager
+def _translated(unavailable: str | None = None) -> Iterator[None]:
+    """The one place where errors of the driver become ours."""
+    try:
+        yield
+    except PoolTimeout as error:
+        raise StoreUnavailable(unavailable) from error
+    except DBAPIError as error:
+        if sqlite.is_unavailable(error.orig):
+            raise StoreUnavailable(unavailable) from error
+        raise ChatserverError("The database refused a statement.") from error

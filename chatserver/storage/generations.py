@@ -4,12 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatserver.errors import ChatserverError
+from sqlalchemy import Select, func, insert, select
+
+from chatserver.errors import ChatserverError, Invalid, NotFound
+from chatserver.generation.ids import GENERATION, is_id
+from chatserver.generation.pieces import Channel
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane, Status
-from chatserver.storage.command import Command, Transaction
+from chatserver.storage.accepting import Accepting
+from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.database import Database
 from chatserver.storage.records import Accepted, Generation, Idempotency, Page, Stored, TextSoFar
+from chatserver.storage.rows import accepted_generation, generation_of, row_of_generation, select_generations
+from chatserver.storage.tables import checkpoints, generations, unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +39,37 @@ class AcceptGeneration(Command[Accepted]):
     async def handle(
         cls, transaction: Transaction, commands: Sequence["AcceptGeneration"]
     ) -> Sequence[Accepted | ChatserverError]:
-        raise NotImplementedError
+        accepting = await Accepting.load(transaction.connection, commands)
+        rows: list[dict[str, Any]] = []
+
+        def accept(command: AcceptGeneration) -> Accepted:
+            repeated = accepting.repeat(command)
+            if repeated is not None:
+                return repeated
+            generation = _accepted(command)
+            rows.append(row_of_generation(generation))
+            accepted = Accepted(None, generation)
+            accepting.add(command, accepted)
+            return accepted
+
+        results = plan_each(accept, commands)
+        await transaction.write(insert(generations), rows)
+        await accepting.save(transaction)
+        return results
+
+
+def _accepted(command: AcceptGeneration) -> Generation:
+    return accepted_generation(
+        id=command.generation_id,
+        principal=command.principal,
+        model=command.model,
+        request=command.request,
+        owner=command.owner,
+        lane=command.lane,
+        metadata=command.metadata,
+        expires_at=command.expires_at,
+        now_ms=command.now_ms,
+    )
 
 
 class Generations:
@@ -40,22 +77,56 @@ class Generations:
         self._database = database
 
     async def get(self, principal: Principal, generation: str) -> Generation:
-        raise NotImplementedError
+        found = await self.find(generation)
+        if found is None or found.principal != principal:
+            raise NotFound
+        return found
 
     async def page(
         self, principal: Principal, status: Status | None, limit: int, cursor: str | None
     ) -> Page[Generation]:
         """Newest first."""
-        raise NotImplementedError
+        query = select_generations().where(
+            generations.c.tenant == principal.tenant, generations.c.user == principal.user
+        )
+        if status is not None:
+            query = query.where(generations.c.status == status.value)
+        if cursor is not None:
+            query = query.where(generations.c.id < _checked(cursor))
+        found = await self._load(query.order_by(generations.c.id.desc()).limit(limit + 1))
+        items = tuple(found[:limit])
+        return Page(items, items[-1].id if len(found) > limit else None)
 
     async def find(self, generation: str) -> Generation | None:
         """Whoever it belongs to."""
-        raise NotImplementedError
+        found = await self._load(select_generations().where(generations.c.id == generation))
+        return found[0] if found else None
 
     async def unfinished(self) -> list[Generation]:
         """All that is queued or running, oldest first."""
-        raise NotImplementedError
+        return await self._load(select_generations().where(unfinished).order_by(generations.c.id))
 
     async def text_so_far(self, generation: str) -> TextSoFar | None:
         """What the checkpoints hold of its newest attempt."""
-        raise NotImplementedError
+        of_it = checkpoints.c.generation == generation
+        newest = select(func.max(checkpoints.c.attempt)).where(of_it).scalar_subquery()
+        query = select(checkpoints).where(of_it, checkpoints.c.attempt == newest).order_by(checkpoints.c.seq)
+        async with self._database.read() as connection:
+            parts = (await connection.execute(query)).all()
+        if not parts:
+            return None
+        return TextSoFar(
+            attempt=parts[0].attempt,
+            answer="".join(part.text for part in parts if part.channel == Channel.ANSWER),
+            thinking="".join(part.text for part in parts if part.channel == Channel.THINKING),
+        )
+
+    async def _load(self, query: Select[Any]) -> list[Generation]:
+        async with self._database.read() as connection:
+            return [generation_of(row) for row in await connection.execute(query)]
+
+
+def _checked(cursor: str) -> str:
+    if not is_id(GENERATION, cursor):
+        raise Invalid("A cursor is given back exactly as it was received; this one was not.", field="cursor")
+    return cursor

@@ -4,13 +4,76 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chatserver.errors import ChatserverError
+from sqlalchemy import bindparam, delete, func, update
+
+from chatserver.errors import ChatserverError, IllegalMove, NotFound
 from chatserver.generation.pieces import Fault, Usage
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
-from chatserver.generation.states import Reason, Status
-from chatserver.storage.command import Command, Transaction
+from chatserver.generation.states import UNFINISHED, Reason, Status, check_move
+from chatserver.storage.command import Command, Transaction, plan_each
+from chatserver.storage.ownership import State, States
 from chatserver.storage.records import Generation
+from chatserver.storage.rows import generation_of, select_generations
+from chatserver.storage.tables import checkpoints, generations, messages, unfinished
+
+_running_under = (
+    (generations.c.id == bindparam("of_generation"))
+    & (generations.c.epoch == bindparam("under_epoch"))
+    & (generations.c.status == Status.RUNNING.value)
+)
+_CLAIM = (
+    update(generations)
+    .where(
+        generations.c.id == bindparam("of_generation"),
+        generations.c.epoch == bindparam("epoch_seen"),
+        generations.c.status.in_(UNFINISHED),
+    )
+    .values(
+        status=Status.RUNNING.value,
+        epoch=bindparam("new_epoch"),
+        owner=bindparam("new_owner"),
+        attempts=bindparam("new_attempts"),
+        started_at=func.coalesce(generations.c.started_at, bindparam("now")),
+        change=bindparam("number"),
+    )
+)
+_BEGIN_ATTEMPT = update(generations).where(_running_under).values(attempts=bindparam("attempt"))
+_END = (
+    update(generations)
+    .where(_running_under)
+    .values(
+        status=bindparam("new_status"),
+        reason=bindparam("new_reason"),
+        result=bindparam("new_result"),
+        thinking=bindparam("new_thinking"),
+        tool_calls=bindparam("new_tool_calls"),
+        sha256=bindparam("new_sha256"),
+        usage=bindparam("new_usage"),
+        timings=bindparam("new_timings"),
+        context=bindparam("new_context"),
+        error=bindparam("new_error"),
+        final_epoch=bindparam("new_final_epoch"),
+        final_n=bindparam("new_final_n"),
+        change=bindparam("number"),
+        ended_at=bindparam("now"),
+    )
+)
+_CANCEL = (
+    update(generations)
+    .where(
+        generations.c.id == bindparam("of_generation"),
+        generations.c.tenant == bindparam("of_tenant"),
+        generations.c.user == bindparam("of_user"),
+        unfinished,
+    )
+    .values(cancel=True)
+)
+_ANSWER_MOVED = (
+    update(messages).where(messages.c.id == bindparam("of_message")).values(change=bindparam("number"))
+)
+_ANSWER_MADE = _ANSWER_MOVED.values(content=bindparam("text"))
+_REMOVE_CHECKPOINTS = delete(checkpoints).where(checkpoints.c.generation == bindparam("of_generation"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +97,26 @@ class Claim(Command[Claimed | None]):
     async def handle(
         cls, transaction: Transaction, commands: Sequence["Claim"]
     ) -> Sequence[Claimed | ChatserverError | None]:
-        raise NotImplementedError
+        states = await States.load(transaction.connection, [command.generation_id for command in commands])
+        claims: list[dict[str, Any]] = []
+        answers: list[dict[str, Any]] = []
+
+        def claim(command: Claim) -> Claimed | None:
+            state = states.under(command.generation_id, command.epoch_seen)
+            if state is None:
+                return None
+            check_move(state.status, Status.RUNNING)
+            state.status, state.epoch, state.attempts = Status.RUNNING, state.epoch + 1, state.attempts + 1
+            if state.message is not None:
+                answers.append({"of_message": state.message, "number": states.number(state)})
+            claims.append(_claim_row(command, state, states.number(state)))
+            return Claimed(state.epoch, state.attempts, state.cancel)
+
+        results = plan_each(claim, commands)
+        await transaction.write(_CLAIM, claims)
+        await transaction.write(_ANSWER_MOVED, answers)
+        await states.save(transaction)
+        return results
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +131,17 @@ class BeginAttempt(Command[bool]):
     async def handle(
         cls, transaction: Transaction, commands: Sequence["BeginAttempt"]
     ) -> Sequence[bool | ChatserverError]:
-        raise NotImplementedError
+        states = await States.load(transaction.connection, [command.generation_id for command in commands])
+        begun = [
+            (command, states.under(command.generation_id, command.epoch) is not None) for command in commands
+        ]
+        rows = [
+            {"of_generation": command.generation_id, "under_epoch": command.epoch, "attempt": command.attempt}
+            for command, owned in begun
+            if owned
+        ]
+        await transaction.write(_BEGIN_ATTEMPT, rows)
+        return [owned for _, owned in begun]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +167,30 @@ class Finish(Command[bool]):
     async def handle(
         cls, transaction: Transaction, commands: Sequence["Finish"]
     ) -> Sequence[bool | ChatserverError]:
-        raise NotImplementedError
+        states = await States.load(transaction.connection, [command.generation_id for command in commands])
+        ends: list[dict[str, Any]] = []
+        answers: list[dict[str, Any]] = []
+
+        def finish(command: Finish) -> bool:
+            state = states.under(command.generation_id, command.epoch)
+            if state is None:
+                return False
+            _check_end(state.status, command.status)
+            state.status = command.status
+            if state.message is not None:
+                number = states.number(state)
+                answers.append({"of_message": state.message, "text": command.answer, "number": number})
+            ends.append(_end_row(command, state, states.number(state)))
+            return True
+
+        results = plan_each(finish, commands)
+        await transaction.write(_END, ends)
+        await transaction.write(_ANSWER_MADE, answers)
+        await transaction.write(
+            _REMOVE_CHECKPOINTS, [{"of_generation": row["of_generation"]} for row in ends]
+        )
+        await states.save(transaction)
+        return results
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,4 +205,54 @@ class Cancel(Command[Generation]):
     async def handle(
         cls, transaction: Transaction, commands: Sequence["Cancel"]
     ) -> Sequence[Generation | ChatserverError]:
-        raise NotImplementedError
+        # Only those of the one who asks: the others are not there for them.
+        asked = [(command.generation_id, command.principal) for command in commands]
+        rows = [
+            {"of_generation": generation, "of_tenant": principal.tenant, "of_user": principal.user}
+            for generation, principal in asked
+        ]
+        await transaction.write(_CANCEL, rows)
+        query = select_generations().where(generations.c.id.in_({generation for generation, _ in asked}))
+        found = [generation_of(row) for row in await transaction.connection.execute(query)]
+        theirs = {(generation.id, generation.principal): generation for generation in found}
+        return [theirs.get(pair) or NotFound() for pair in asked]
+
+
+def _claim_row(command: Claim, state: State, number: int | None) -> dict[str, Any]:
+    return {
+        "of_generation": command.generation_id,
+        "epoch_seen": command.epoch_seen,
+        "new_epoch": state.epoch,
+        "new_owner": command.owner,
+        "new_attempts": state.attempts,
+        "number": number,
+        "now": command.now_ms,
+    }
+
+
+def _end_row(command: Finish, state: State, number: int | None) -> dict[str, Any]:
+    return {
+        "of_generation": command.generation_id,
+        "under_epoch": command.epoch,
+        "new_status": command.status.value,
+        "new_reason": command.reason.value,
+        # A text is kept once: with its message, where it has one.
+        "new_result": command.answer if state.message is None else None,
+        "new_thinking": command.thinking or None,
+        "new_tool_calls": command.tool_calls or None,
+        "new_sha256": command.sha256,
+        "new_usage": command.usage,
+        "new_timings": command.timings,
+        "new_context": command.context,
+        "new_error": command.error,
+        "new_final_epoch": command.final.epoch,
+        "new_final_n": command.final.n,
+        "number": number,
+        "now": command.now_ms,
+    }
+
+
+def _check_end(before: Status, after: Status) -> None:
+    check_move(before, after)
+    if not after.ended:
+        raise IllegalMove(f"A generation doesn't end as {after}.")

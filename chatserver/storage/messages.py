@@ -1,8 +1,24 @@
 """Messages: a tree by parent, read as branches, upwards and never more than asked for."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import CTE, Row, Select, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chatserver.errors import NotFound
 from chatserver.generation.principal import Principal
 from chatserver.storage.database import Database
 from chatserver.storage.records import Message, Page
+from chatserver.storage.rows import message_of, select_messages
+from chatserver.storage.tables import conversations, messages
+
+T = TypeVar("T")
+#: Levels below a named leaf that are searched for the newest message. No person writes that many.
+_DEEPEST = 100_000
+#: A conversation and a parent in it; None is the root.
+Place = tuple[str, str | None]
 
 
 class Messages:
@@ -16,8 +32,104 @@ class Messages:
 
         Newest page first, ascending inside a page; `next` is what to give as `before`.
         """
-        raise NotImplementedError
+        async with self._database.read() as connection:
+            current = await _current_leaf(connection, principal, conversation)
+            if before is not None:
+                start = await _parent(connection, conversation, before)
+            elif leaf is not None:
+                start = await _newest_below(connection, conversation, leaf)
+            else:
+                start = current
+            found = await _upwards(connection, conversation, start, limit + 1)
+        items = tuple(reversed(found[:limit]))
+        return Page(items, next=items[0].id if len(found) > limit else None)
 
     async def transcript(self, conversation: str, from_message: str, limit: int) -> list[Message]:
         """The branch upwards from a message, newest first, whoever it belongs to."""
-        raise NotImplementedError
+        async with self._database.read() as connection:
+            return await _upwards(connection, conversation, from_message, limit)
+
+
+async def load_messages(rows: Sequence[Row[Any]], connection: AsyncConnection) -> list[Message]:
+    """The messages of rows that `select_messages` gave, each with those beside it."""
+    beside = await versions(connection, {(row.conversation, row.parent) for row in rows})
+    return [message_of(row, tuple(beside[row.conversation, row.parent])) for row in rows]
+
+
+async def versions(connection: AsyncConnection, places: Iterable[Place]) -> dict[Place, list[str]]:
+    """The messages under each place, in the order in which they were made."""
+    found: dict[Place, list[str]] = defaultdict(list)
+    ids = select(messages.c.id, messages.c.conversation, messages.c.parent).order_by(messages.c.id)
+    parents = {parent for _, parent in places if parent is not None}
+    roots = {conversation for conversation, parent in places if parent is None}
+    for wanted, condition in (
+        (parents, messages.c.parent.in_(parents)),
+        (roots, messages.c.conversation.in_(roots) & messages.c.parent.is_(None)),
+    ):
+        if wanted:
+            for row in await connection.execute(ids.where(condition)):
+                found[row.conversation, row.parent].append(row.id)
+    return found
+
+
+async def _current_leaf(connection: AsyncConnection, principal: Principal, conversation: str) -> str | None:
+    query = select(conversations.c.leaf).where(
+        conversations.c.id == conversation,
+        conversations.c.tenant == principal.tenant,
+        conversations.c.user == principal.user,
+    )
+    return await _one(connection, query)
+
+
+async def _parent(connection: AsyncConnection, conversation: str, message: str) -> str | None:
+    query = select(messages.c.parent).where(messages.c.id == message, messages.c.conversation == conversation)
+    return await _one(connection, query)
+
+
+async def _one(connection: AsyncConnection, query: Select[T]) -> T:
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row[0]
+
+
+async def _newest_below(connection: AsyncConnection, conversation: str, message: str) -> str:
+    """Ids sort by time, so the newest is the highest."""
+    below = (
+        select(messages.c.id, literal(1).label("depth"))
+        .where(messages.c.id == message, messages.c.conversation == conversation)
+        .cte("below", recursive=True)
+    )
+    below = below.union_all(
+        select(messages.c.id, below.c.depth + 1)
+        .join(below, messages.c.parent == below.c.id)
+        .where(below.c.depth < _DEEPEST)
+    )
+    newest: str | None = await connection.scalar(select(func.max(below.c.id)))
+    if newest is None:
+        raise NotFound
+    return newest
+
+
+async def _upwards(
+    connection: AsyncConnection, conversation: str, start: str | None, limit: int
+) -> list[Message]:
+    if start is None:
+        return []
+    branch = _branch(conversation, start, limit)
+    query = select_messages().join(branch, branch.c.id == messages.c.id).order_by(branch.c.depth)
+    return await load_messages((await connection.execute(query)).all(), connection)
+
+
+def _branch(conversation: str, start: str, limit: int) -> CTE:
+    """The ids from `start` towards the root, numbered from 1, at most `limit` of them."""
+    branch = (
+        select(messages.c.id, messages.c.parent, literal(1).label("depth"))
+        .where(messages.c.id == start, messages.c.conversation == conversation)
+        .cte("branch", recursive=True)
+    )
+    return branch.union_all(
+        select(messages.c.id, messages.c.parent, branch.c.depth + 1)
+        .join(branch, messages.c.id == branch.c.parent)
+        .where(branch.c.depth < limit)
+    )

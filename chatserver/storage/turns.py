@@ -3,13 +3,34 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
-from chatserver.errors import ChatserverError
+from sqlalchemy import bindparam, insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chatserver.errors import ChatserverError, Invalid, NotFound, TurnInProgress
 from chatserver.generation.principal import Principal
-from chatserver.generation.states import Lane
-from chatserver.storage.command import Command, Transaction
-from chatserver.storage.records import Accepted, Idempotency, Stored
+from chatserver.generation.states import Lane, Status
+from chatserver.storage.accepting import Accepting
+from chatserver.storage.command import Command, Transaction, plan_each
+from chatserver.storage.messages import Place, versions
+from chatserver.storage.numbering import Numbering
+from chatserver.storage.records import Accepted, Generation, Idempotency, Message, Stored
+from chatserver.storage.rows import (
+    accepted_generation,
+    message_of,
+    row_of_generation,
+    row_of_message,
+    select_conversations,
+    select_messages,
+)
+from chatserver.storage.tables import conversations, generations, messages
+
+_TOUCH = (
+    update(conversations)
+    .where(conversations.c.id == bindparam("of_conversation"))
+    .values(leaf=bindparam("new_leaf"), own_change=bindparam("number"), active_at=bindparam("now"))
+)
 
 
 class Current(Enum):
@@ -43,4 +64,173 @@ class AcceptTurn(Command[Accepted]):
     async def handle(
         cls, transaction: Transaction, commands: Sequence["AcceptTurn"]
     ) -> Sequence[Accepted | ChatserverError]:
-        raise NotImplementedError
+        connection = transaction.connection
+        accepting = await Accepting.load(connection, commands)
+        plan = await _Plan.load(connection, commands, accepting)
+        results = plan_each(plan.accept, commands)
+        await plan.save(transaction)
+        await accepting.save(transaction)
+        return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Parent:
+    conversation: str
+    role: str
+    generation: str | None
+    status: Status
+
+
+@dataclass(slots=True)
+class _Target:
+    """A conversation that turns are accepted into."""
+
+    principal: Principal
+    leaf: str | None
+
+
+class _Plan:
+    """What a batch of turns finds, and what is to be written for it. Turns see those before them."""
+
+    def __init__(
+        self,
+        accepting: Accepting,
+        targets: dict[str, _Target],
+        parents: dict[str, _Parent],
+        beside: dict[Place, list[str]],
+        numbering: Numbering,
+    ) -> None:
+        self._accepting = accepting
+        self._targets = targets
+        self._parents = parents
+        self._beside = beside
+        self._numbering = numbering
+        self._messages: list[dict[str, Any]] = []
+        self._generations: list[dict[str, Any]] = []
+        #: Conversation -> its own change, however many turns it gets.
+        self._touched: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    async def load(
+        cls, connection: AsyncConnection, commands: Sequence[AcceptTurn], accepting: Accepting
+    ) -> Self:
+        ids = {command.conversation for command in commands}
+        query = select_conversations().where(conversations.c.id.in_(ids))
+        # Locked in one order, where a database has row locks.
+        rows = (await connection.execute(query.order_by(conversations.c.id).with_for_update())).all()
+        targets = {row.id: _Target(Principal(row.tenant, row.user), row.leaf) for row in rows}
+        numbering = Numbering({row.id: row.change for row in rows})
+        named = {command.parent for command in commands if isinstance(command.parent, str)}
+        parents = await _load_parents(connection, named | {row.leaf for row in rows if row.leaf})
+        places = {(parent.conversation, message) for message, parent in parents.items()}
+        beside = await versions(connection, places | {(conversation, None) for conversation in targets})
+        return cls(accepting, targets, parents, beside, numbering)
+
+    def accept(self, command: AcceptTurn) -> Accepted:
+        repeated = self._accepting.repeat(command)
+        if repeated is not None:
+            return repeated
+        question = self._add_question(command, self._checked_parent(command))
+        self._add_answer(command)
+        generation = self._add_generation(command)
+        self._move_leaf(command, generation)
+        accepted = Accepted(question, generation)
+        self._accepting.add(command, accepted)
+        return accepted
+
+    async def save(self, transaction: Transaction) -> None:
+        await transaction.write(insert(messages), self._messages)
+        await transaction.write(insert(generations), self._generations)
+        await self._numbering.save(transaction)
+        await transaction.write(_TOUCH, list(self._touched.values()))
+
+    def _checked_parent(self, command: AcceptTurn) -> str | None:
+        target = self._targets.get(command.conversation)
+        if target is None or target.principal != command.principal:
+            raise NotFound
+        chosen = target.leaf if command.parent is Current.LEAF else command.parent
+        if chosen is None:
+            return None
+        parent = self._parents.get(chosen)
+        if parent is None or parent.conversation != command.conversation:
+            raise NotFound
+        if parent.role != "assistant":
+            raise Invalid("A message follows an answer; this parent is none.", field="parent")
+        if parent.generation is not None and not parent.status.ended:
+            raise TurnInProgress(parent.generation)
+        return chosen
+
+    def _add_question(self, command: AcceptTurn, parent: str | None) -> Message:
+        beside = self._beside[command.conversation, parent]
+        beside.append(command.message_id)
+        message = Message(
+            id=command.message_id,
+            conversation=command.conversation,
+            parent=parent,
+            role="user",
+            content=command.content,
+            model=None,
+            ref=command.ref,
+            change=self._numbering.next(command.conversation),
+            created_at=command.now_ms,
+            status=Status.COMPLETED,
+            generation=None,
+            versions=tuple(beside),
+        )
+        self._messages.append(row_of_message(message))
+        return message
+
+    def _add_answer(self, command: AcceptTurn) -> None:
+        self._beside[command.conversation, command.message_id] = [command.answer_id]
+        self._messages.append(
+            {
+                "id": command.answer_id,
+                "conversation": command.conversation,
+                "parent": command.message_id,
+                "role": "assistant",
+                "content": "",
+                "model": command.model,
+                "ref": None,
+                "change": self._numbering.next(command.conversation),
+                "created_at": command.now_ms,
+            }
+        )
+
+    def _add_generation(self, command: AcceptTurn) -> Generation:
+        generation = accepted_generation(
+            id=command.generation_id,
+            principal=command.principal,
+            conversation=command.conversation,
+            message=command.answer_id,
+            model=command.model,
+            request=command.request,
+            owner=command.owner,
+            lane=command.lane,
+            change=self._numbering.next(command.conversation),
+            now_ms=command.now_ms,
+        )
+        self._generations.append(row_of_generation(generation))
+        return generation
+
+    def _move_leaf(self, command: AcceptTurn, generation: Generation) -> None:
+        self._targets[command.conversation].leaf = command.answer_id
+        self._parents[command.answer_id] = _Parent(
+            command.conversation, "assistant", generation.id, generation.status
+        )
+        self._touched[command.conversation] = {
+            "of_conversation": command.conversation,
+            "new_leaf": command.answer_id,
+            "number": self._numbering.next(command.conversation),
+            "now": command.now_ms,
+        }
+
+
+async def _load_parents(connection: AsyncConnection, ids: set[str]) -> dict[str, _Parent]:
+    if not ids:
+        return {}
+    rows = await connection.execute(select_messages().where(messages.c.id.in_(ids)))
+    parents = [message_of(row, ()) for row in rows]
+    return {
+        parent.id: _Parent(parent.conversation, parent.role, parent.generation, parent.status)
+        for parent in parents
+    }

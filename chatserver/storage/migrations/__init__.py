@@ -1,0 +1,1 @@
+"""The way from any older database to this version's, one step a file in versions/."""

@@ -1,0 +1,46 @@
+"""Change numbers: each conversation counts what changes in it, and every change gets a number of its own."""
+
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+from sqlalchemy import bindparam, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from chatserver.storage.command import Transaction
+from chatserver.storage.tables import conversations
+
+_COUNTERS = select(conversations.c.id, conversations.c.change).order_by(conversations.c.id)
+_SAVE = (
+    update(conversations)
+    .where(conversations.c.id == bindparam("of_conversation"))
+    .values(change=bindparam("newest"))
+)
+
+
+class Numbering:
+    """Gives out numbers within one transaction, which `save` has to follow."""
+
+    def __init__(self, newest: Mapping[str, int]) -> None:
+        #: Conversation -> the highest number given so far.
+        self._newest = dict(newest)
+        self._changed: set[str] = set()
+
+    @classmethod
+    async def load(cls, connection: AsyncConnection, ids: Iterable[str]) -> Self:
+        wanted = set(ids)
+        if not wanted:
+            return cls({})
+        # Locked in one order, where a database has row locks.
+        query = _COUNTERS.where(conversations.c.id.in_(wanted)).with_for_update()
+        return cls({row.id: row.change for row in await connection.execute(query)})
+
+    def next(self, conversation: str) -> int:
+        self._newest[conversation] += 1
+        self._changed.add(conversation)
+        return self._newest[conversation]
+
+    async def save(self, transaction: Transaction) -> None:
+        changed = {conversation: self._newest[conversation] for conversation in self._changed}
+        rows = [{"of_conversation": name, "newest": number} for name, number in changed.items()]
+        await transaction.write(_SAVE, rows)
+        transaction.changes.update(changed)

@@ -1,0 +1,201 @@
+"""Between rows and records: which columns make a record, and a record's row when it is new."""
+
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from chatserver.generation.pieces import Fault, Usage
+from chatserver.generation.position import Position
+from chatserver.generation.principal import Principal
+from chatserver.generation.states import Lane, Reason, Status
+from chatserver.storage.records import Conversation, Generation, Message
+from chatserver.storage.tables import conversations, generations, messages
+
+
+def select_conversations() -> Select[Any]:
+    return select(conversations)
+
+
+def select_messages() -> Select[Any]:
+    """Messages, each with the generation that makes it."""
+    return select(
+        messages, generations.c.id.label("generation"), generations.c.status.label("status")
+    ).outerjoin(generations, generations.c.message == messages.c.id)
+
+
+def select_generations() -> Select[Any]:
+    """Generations, each with the text of the message it makes."""
+    return select(generations, messages.c.content.label("content")).outerjoin(
+        messages, messages.c.id == generations.c.message
+    )
+
+
+def conversation_of(row: Row[Any]) -> Conversation:
+    return Conversation(
+        id=row.id,
+        principal=Principal(row.tenant, row.user),
+        title=row.title,
+        model=row.model,
+        system=row.system,
+        leaf=row.leaf,
+        change=row.change,
+        own_change=row.own_change,
+        created_at=row.created_at,
+        active_at=row.active_at,
+    )
+
+
+def message_of(row: Row[Any], versions: tuple[str, ...]) -> Message:
+    return Message(
+        id=row.id,
+        conversation=row.conversation,
+        parent=row.parent,
+        role=row.role,
+        content=row.content,
+        model=row.model,
+        ref=row.ref,
+        change=row.change,
+        created_at=row.created_at,
+        status=Status(row.status) if row.status else Status.COMPLETED,
+        generation=row.generation,
+        versions=versions,
+    )
+
+
+def generation_of(row: Row[Any]) -> Generation:
+    status = Status(row.status)
+    return Generation(
+        id=row.id,
+        principal=Principal(row.tenant, row.user),
+        conversation=row.conversation,
+        message=row.message,
+        status=status,
+        reason=Reason(row.reason) if row.reason else None,
+        lane=Lane(row.lane),
+        model=row.model,
+        request=row.request,
+        epoch=row.epoch,
+        owner=row.owner,
+        attempts=row.attempts,
+        cancel=row.cancel,
+        result=row.content if row.message and status.ended else row.result,
+        thinking=row.thinking,
+        tool_calls=row.tool_calls or [],
+        sha256=row.sha256,
+        usage=Usage(**row.usage) if row.usage else None,
+        timings=row.timings,
+        context=row.context,
+        error=Fault(**row.error) if row.error else None,
+        metadata=row.metadata,
+        final=None if row.final_n is None else Position(row.final_epoch, row.final_n),
+        expires_at=row.expires_at,
+        retry_of=row.retry_of,
+        change=row.change,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )
+
+
+def accepted_generation(
+    *,
+    id: str,  # noqa: A002 - the column's name
+    principal: Principal,
+    model: str,
+    request: dict[str, Any],
+    owner: str | None,
+    lane: Lane,
+    now_ms: int,
+    conversation: str | None = None,
+    message: str | None = None,
+    metadata: dict[str, Any] | None = None,
+    expires_at: int | None = None,
+    change: int | None = None,
+) -> Generation:
+    """A new one: with an owner it runs at once under the first epoch, without it waits."""
+    running = owner is not None
+    return Generation(
+        id=id,
+        principal=principal,
+        conversation=conversation,
+        message=message,
+        status=Status.RUNNING if running else Status.QUEUED,
+        reason=None,
+        lane=lane,
+        model=model,
+        request=request,
+        epoch=int(running),
+        owner=owner,
+        attempts=int(running),
+        cancel=False,
+        result=None,
+        thinking=None,
+        tool_calls=[],
+        sha256=None,
+        usage=None,
+        timings=None,
+        context=None,
+        error=None,
+        metadata=metadata,
+        final=None,
+        expires_at=expires_at,
+        retry_of=None,
+        change=change,
+        created_at=now_ms,
+        started_at=now_ms if running else None,
+        ended_at=None,
+    )
+
+
+def row_of_generation(generation: Generation) -> dict[str, Any]:
+    """What a new generation has; everything else is null until its end."""
+    return {
+        "id": generation.id,
+        "tenant": generation.principal.tenant,
+        "user": generation.principal.user,
+        "conversation": generation.conversation,
+        "message": generation.message,
+        "status": generation.status.value,
+        "lane": generation.lane.value,
+        "model": generation.model,
+        "request": generation.request,
+        "epoch": generation.epoch,
+        "owner": generation.owner,
+        "attempts": generation.attempts,
+        "cancel": generation.cancel,
+        "metadata": generation.metadata,
+        "expires_at": generation.expires_at,
+        "change": generation.change,
+        "created_at": generation.created_at,
+        "started_at": generation.started_at,
+    }
+
+
+def row_of_conversation(conversation: Conversation) -> dict[str, Any]:
+    return {
+        "id": conversation.id,
+        "tenant": conversation.principal.tenant,
+        "user": conversation.principal.user,
+        "title": conversation.title,
+        "model": conversation.model,
+        "system": conversation.system,
+        "leaf": conversation.leaf,
+        "change": conversation.change,
+        "own_change": conversation.own_change,
+        "created_at": conversation.created_at,
+        "active_at": conversation.active_at,
+    }
+
+
+def row_of_message(message: Message) -> dict[str, Any]:
+    return {
+        "id": message.id,
+        "conversation": message.conversation,
+        "parent": message.parent,
+        "role": message.role,
+        "content": message.content,
+        "model": message.model,
+        "ref": message.ref,
+        "change": message.change,
+        "created_at": message.created_at,
+    }
