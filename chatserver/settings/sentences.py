@@ -19,9 +19,13 @@ def shown(name: str, value: Any) -> str:
     """The value as one would write it in a settings file, without what is secret in it."""
     if name in _SECRETS and value:
         return json.dumps(MASK)
+    text = without_passwords(json.dumps(value, ensure_ascii=False, default=str))
     # A long wrong value would bury the sentence it stands in.
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    text = text if len(text) <= 2048 else text[:200] + "…"
+    return text if len(text) <= 2048 else text[:200] + "…"
+
+
+def without_passwords(text: str) -> str:
+    """The text with the passwords of the addresses in it masked."""
     return _PASSWORD_IN_QUERY.sub(rf"\1{MASK}", _PASSWORD_IN_ADDRESS.sub(rf"\1:{MASK}@", text))
 
 
