@@ -1,0 +1,76 @@
+# Every chore in one word. The environment is .venv in this folder; what is missing is set up first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOCK := $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links
+
+.PHONY: help run test check load setup lock format clean
+
+help:
+	@echo "make run      serve on http://127.0.0.1:8000; a simulated model answers while there is no Ollama"
+	@echo "make test     every test, with real parts"
+	@echo "make check    formatting, lint, types, import layers, dependency audit"
+	@echo "make load     the load report"
+	@echo "make setup    only the environment: afterwards $(BIN)/chatserver is there"
+	@echo "make format   put the code into shape"
+	@echo "make lock     write the lock files anew (make lock UPGRADE=--upgrade takes newer versions)"
+	@echo "make clean    remove what the others made, but not the data folder"
+
+run: $(VENV)/.runtime
+	@$(BIN)/chatserver serve --demo
+
+# The engine and the transports once more where asyncio itself looks for slow or lost coroutines.
+test: setup
+	@tests/setup.sh
+	@for room in engine transports; do \
+		test ! -d tests/unit/$$room || \
+		PYTHONASYNCIODEBUG=1 $(BIN)/python -X dev -m pytest -q tests/unit/$$room || exit 1; \
+	done
+	@$(BIN)/pytest
+
+check: setup
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python .ci/audit.py requirements/dev.lock
+
+load: setup
+	@$(BIN)/python -m loadtests
+
+setup: $(VENV)/.dev
+
+$(VENV)/.runtime: requirements/build.lock requirements/runtime.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed; name one as in: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV) || { \
+		echo "Python's venv module is needed; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(PIP) install --require-hashes -r requirements/build.lock -r requirements/runtime.lock
+	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
+	@$(PIP) install --require-hashes -r requirements/dev.lock
+	@touch $@
+
+# Each lock file keeps to the versions of the one before, so that one environment can hold them all.
+lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
+lock: $(VENV)/uv
+	@$(LOCK) $(UPGRADE) pyproject.toml -o requirements/runtime.lock
+	@$(LOCK) $(UPGRADE) --group dev -c requirements/runtime.lock pyproject.toml -o requirements/dev.lock
+	@echo hatchling | $(LOCK) $(UPGRADE) -c requirements/dev.lock - -o requirements/build.lock
+
+$(VENV)/uv:
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip --disable-pip-version-check --quiet install uv
+
+format: setup
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find chatserver tests loadtests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
