@@ -5,10 +5,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, Self
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from chatserver.errors import KeyReused
 from chatserver.storage.command import Transaction
+from chatserver.storage.connection import Connection
 from chatserver.storage.keys import Keyed, Keys
 from chatserver.storage.messages import load_messages
 from chatserver.storage.records import Accepted, Message, Stored
@@ -34,7 +33,7 @@ class Accepting:
         self._made = made
 
     @classmethod
-    async def load(cls, connection: AsyncConnection, commands: Iterable[Keyed]) -> Self:
+    async def load(cls, connection: Connection, commands: Iterable[Keyed]) -> Self:
         keys = await Keys.load(connection, commands)
         ids = {known.generation for known in keys.made() if known.generation}
         return cls(keys, await _load_accepted(connection, ids) if ids else {})
@@ -56,7 +55,7 @@ class Accepting:
         await self._keys.save(transaction)
 
 
-async def _load_accepted(connection: AsyncConnection, ids: set[str]) -> dict[str, Accepted]:
+async def _load_accepted(connection: Connection, ids: set[str]) -> dict[str, Accepted]:
     query = select_generations().where(generations.c.id.in_(ids))
     found = [generation_of(row) for row in await connection.execute(query)]
     asked = await _load_questions(
@@ -65,7 +64,7 @@ async def _load_accepted(connection: AsyncConnection, ids: set[str]) -> dict[str
     return {generation.id: Accepted(asked.get(generation.message or ""), generation) for generation in found}
 
 
-async def _load_questions(connection: AsyncConnection, answers: set[str]) -> dict[str, Message]:
+async def _load_questions(connection: Connection, answers: set[str]) -> dict[str, Message]:
     """Answer -> what the person wrote."""
     query = (
         select_messages()

@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, Self, TypeVar
 
 from sqlalchemy import UpdateBase
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatserver.errors import ChatserverError
+from chatserver.storage.connection import Connection
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -18,9 +18,9 @@ R = TypeVar("R")
 class Transaction:
     """One group's transaction, and the conversations that change in it."""
 
-    connection: AsyncConnection
+    connection: Connection
     #: Conversation -> the highest change number given to anything in it.
-    changes: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, int]
 
     async def write(self, statement: UpdateBase, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute it once for each row, in one call."""

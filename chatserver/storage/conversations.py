@@ -7,12 +7,12 @@ from functools import partial
 from operator import attrgetter
 
 from sqlalchemy import insert, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatserver.errors import ChatserverError, Invalid, KeyReused, NotFound
 from chatserver.generation.ids import CONVERSATION, is_id
 from chatserver.generation.principal import Principal
 from chatserver.storage.command import Command, Transaction, plan_each
+from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
 from chatserver.storage.keys import Keys, Known
 from chatserver.storage.messages import load_messages
@@ -67,7 +67,7 @@ class CreateConversation(Command[Created]):
         return results
 
 
-async def _load_made(connection: AsyncConnection, keys: Keys) -> dict[str, Conversation]:
+async def _load_made(connection: Connection, keys: Keys) -> dict[str, Conversation]:
     ids = {known.conversation for known in keys.made() if known.conversation}
     if not ids:
         return {}
@@ -136,7 +136,7 @@ class Conversations:
         return sorted(changes, key=attrgetter("number"))[:limit]
 
 
-async def _get(connection: AsyncConnection, principal: Principal, conversation: str) -> Conversation:
+async def _get(connection: Connection, principal: Principal, conversation: str) -> Conversation:
     query = select_conversations().where(
         conversations.c.id == conversation,
         conversations.c.tenant == principal.tenant,
@@ -157,7 +157,7 @@ def _place(cursor: str) -> tuple[int, str]:
 
 
 async def _changed_messages(
-    connection: AsyncConnection, conversation: str, after: int, limit: int
+    connection: Connection, conversation: str, after: int, limit: int
 ) -> list[Change]:
     query = (
         select_messages()
@@ -170,7 +170,7 @@ async def _changed_messages(
 
 
 async def _changed_generations(
-    connection: AsyncConnection, conversation: str, after: int, limit: int
+    connection: Connection, conversation: str, after: int, limit: int
 ) -> list[Change]:
     query = (
         select_generations()

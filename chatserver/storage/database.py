@@ -1,21 +1,25 @@
 """The database as the process sees it: connections to read, one to write, the driver's errors translated."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from chatserver.errors import ChatserverError, StartRefused, StoreUnavailable
 from chatserver.settings import Settings
 from chatserver.storage import sqlite
+from chatserver.storage.connection import Connection
 from chatserver.storage.folder import DataFolder
 from chatserver.storage.migration import upgrade_file
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class DatabaseOptions:
 
 
 class Database:
-    def __init__(self, reader: AsyncEngine, writer: AsyncEngine) -> None:
+    def __init__(self, reader: AsyncEngine, writer: sqlite.FileWriter) -> None:
         self._reader = reader
         self._writer = writer
 
@@ -39,28 +43,24 @@ class Database:
         """Open a file, or an address such as sqlite:///chat.db. It is made and brought up to date first."""
         path = _file(address)
         await asyncio.to_thread(upgrade_file, path, options.lock_wait_s)
-        reader, writer = _engine(path, options.readers, options), _engine(path, 1, options)
-        sqlite.prepare_reader(reader.sync_engine, options.lock_wait_s)
-        sqlite.prepare_writer(writer.sync_engine, options.lock_wait_s)
+        reader, writer = _reader(path, options), sqlite.FileWriter(path, options.lock_wait_s)
         try:
             yield cls(reader, writer)
         finally:
             await reader.dispose()
-            await writer.dispose()
+            await writer.close()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self) -> AsyncIterator[Connection]:
         """One consistent view; StoreUnavailable when no connection is free in time."""
         with _translated("The database can't be read right now; try again in a moment."):
             async with self._reader.connect() as connection:
                 yield connection
 
-    @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction, committed at the end. Only the writer calls this."""
+    async def write(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """Do the work, which awaits nothing but its connection, in one transaction. For the writer alone."""
         with _translated():
-            async with self._writer.begin() as connection:
-                yield connection
+            return await self._writer.run(work)
 
 
 def migrate(settings: Settings) -> None:
@@ -74,15 +74,17 @@ async def _migrate(settings: Settings) -> None:
         await asyncio.to_thread(upgrade_file, path, DatabaseOptions().lock_wait_s)
 
 
-def _engine(path: Path, connections: int, options: DatabaseOptions) -> AsyncEngine:
-    return create_async_engine(
+def _reader(path: Path, options: DatabaseOptions) -> AsyncEngine:
+    engine = create_async_engine(
         sqlite.file_url(path, driver="sqlite+aiosqlite"),
-        pool_size=connections,
+        pool_size=options.readers,
         max_overflow=0,
         pool_timeout=options.read_wait_s,
         # What people wrote must not get into logs by way of an error's text.
         hide_parameters=True,
     )
+    sqlite.prepare_reader(engine.sync_engine, options.lock_wait_s)
+    return engine
 
 
 def _file(address: Path | str) -> Path:

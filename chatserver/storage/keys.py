@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 from sqlalchemy import Row, bindparam, delete, insert, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatserver.errors import ChatserverError, KeyReused
 from chatserver.generation.principal import Principal
 from chatserver.storage.command import Command, Transaction
+from chatserver.storage.connection import Connection
 from chatserver.storage.records import Idempotency, Stored
 from chatserver.storage.tables import idempotency
 
@@ -55,7 +55,7 @@ class Keys:
         self._new: dict[_Name, Known] = {}
 
     @classmethod
-    async def load(cls, connection: AsyncConnection, commands: Iterable[Keyed]) -> Self:
+    async def load(cls, connection: Connection, commands: Iterable[Keyed]) -> Self:
         names = {_name_of(command, command.idempotency) for command in commands if command.idempotency}
         if not names:
             return cls({})

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import CTE, Row, Select, func, literal, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatserver.errors import NotFound
 from chatserver.generation.principal import Principal
+from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
 from chatserver.storage.records import Message, Page
 from chatserver.storage.rows import message_of, select_messages
@@ -50,13 +50,13 @@ class Messages:
             return await _upwards(connection, conversation, from_message, limit)
 
 
-async def load_messages(rows: Sequence[Row[Any]], connection: AsyncConnection) -> list[Message]:
+async def load_messages(rows: Sequence[Row[Any]], connection: Connection) -> list[Message]:
     """The messages of rows that `select_messages` gave, each with those beside it."""
     beside = await versions(connection, {(row.conversation, row.parent) for row in rows})
     return [message_of(row, tuple(beside[row.conversation, row.parent])) for row in rows]
 
 
-async def versions(connection: AsyncConnection, places: Iterable[Place]) -> dict[Place, list[str]]:
+async def versions(connection: Connection, places: Iterable[Place]) -> dict[Place, list[str]]:
     """The messages under each place, in the order in which they were made."""
     found: dict[Place, list[str]] = defaultdict(list)
     ids = select(messages.c.id, messages.c.conversation, messages.c.parent).order_by(messages.c.id)
@@ -72,7 +72,7 @@ async def versions(connection: AsyncConnection, places: Iterable[Place]) -> dict
     return found
 
 
-async def _current_leaf(connection: AsyncConnection, principal: Principal, conversation: str) -> str | None:
+async def _current_leaf(connection: Connection, principal: Principal, conversation: str) -> str | None:
     query = select(conversations.c.leaf).where(
         conversations.c.id == conversation,
         conversations.c.tenant == principal.tenant,
@@ -81,19 +81,20 @@ async def _current_leaf(connection: AsyncConnection, principal: Principal, conve
     return await _one(connection, query)
 
 
-async def _parent(connection: AsyncConnection, conversation: str, message: str) -> str | None:
+async def _parent(connection: Connection, conversation: str, message: str) -> str | None:
     query = select(messages.c.parent).where(messages.c.id == message, messages.c.conversation == conversation)
     return await _one(connection, query)
 
 
-async def _one(connection: AsyncConnection, query: Select[T]) -> T:
+async def _one(connection: Connection, query: Select[T]) -> T:
     row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound
-    return row[0]
+    value: T = row[0]
+    return value
 
 
-async def _newest_below(connection: AsyncConnection, conversation: str, message: str) -> str:
+async def _newest_below(connection: Connection, conversation: str, message: str) -> str:
     """Ids sort by time, so the newest is the highest."""
     below = (
         select(messages.c.id, literal(1).label("depth"))
@@ -111,9 +112,7 @@ async def _newest_below(connection: AsyncConnection, conversation: str, message:
     return newest
 
 
-async def _upwards(
-    connection: AsyncConnection, conversation: str, start: str | None, limit: int
-) -> list[Message]:
+async def _upwards(connection: Connection, conversation: str, start: str | None, limit: int) -> list[Message]:
     if start is None:
         return []
     branch = _branch(conversation, start, limit)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Self
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatserver.storage.command import Transaction
+from chatserver.storage.connection import Connection
 from chatserver.storage.tables import conversations
 
 _COUNTERS = select(conversations.c.id, conversations.c.change).order_by(conversations.c.id)
@@ -26,7 +26,7 @@ class Numbering:
         self._changed: set[str] = set()
 
     @classmethod
-    async def load(cls, connection: AsyncConnection, ids: Iterable[str]) -> Self:
+    async def load(cls, connection: Connection, ids: Iterable[str]) -> Self:
         wanted = set(ids)
         if not wanted:
             return cls({})

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatserver.generation.states import Status
 from chatserver.storage.command import Transaction
+from chatserver.storage.connection import Connection
 from chatserver.storage.numbering import Numbering
 from chatserver.storage.tables import generations
 
@@ -39,7 +39,7 @@ class States:
         self._numbering = numbering
 
     @classmethod
-    async def load(cls, connection: AsyncConnection, ids: Sequence[str]) -> Self:
+    async def load(cls, connection: Connection, ids: Sequence[str]) -> Self:
         # Locked in one order, where a database has row locks.
         query = _STATES.where(generations.c.id.in_(set(ids))).with_for_update()
         states = [

@@ -6,13 +6,13 @@ from enum import Enum
 from typing import Any, Self
 
 from sqlalchemy import bindparam, insert, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatserver.errors import ChatserverError, Invalid, NotFound, TurnInProgress
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane, Status
 from chatserver.storage.accepting import Accepting
 from chatserver.storage.command import Command, Transaction, plan_each
+from chatserver.storage.connection import Connection
 from chatserver.storage.messages import Place, versions
 from chatserver.storage.numbering import Numbering
 from chatserver.storage.records import Accepted, Generation, Idempotency, Message, Stored
@@ -111,9 +111,7 @@ class _Plan:
         self._touched: dict[str, dict[str, Any]] = {}
 
     @classmethod
-    async def load(
-        cls, connection: AsyncConnection, commands: Sequence[AcceptTurn], accepting: Accepting
-    ) -> Self:
+    async def load(cls, connection: Connection, commands: Sequence[AcceptTurn], accepting: Accepting) -> Self:
         ids = {command.conversation for command in commands}
         query = select_conversations().where(conversations.c.id.in_(ids))
         # Locked in one order, where a database has row locks.
@@ -225,7 +223,7 @@ class _Plan:
         }
 
 
-async def _load_parents(connection: AsyncConnection, ids: set[str]) -> dict[str, _Parent]:
+async def _load_parents(connection: Connection, ids: set[str]) -> dict[str, _Parent]:
     if not ids:
         return {}
     rows = await connection.execute(select_messages().where(messages.c.id.in_(ids)))

@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 
 from chatserver.errors import StoreUnavailable
 from chatserver.storage.command import Command, Transaction
+from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
 
 R = TypeVar("R")
@@ -126,12 +127,16 @@ class Writer:
 
     async def _commit(self, commands: Sequence[Command[Any]]) -> tuple[list[Any], list[tuple[str, int]]]:
         results: dict[int, Any] = {}
-        async with self._database.write() as connection:
-            transaction = Transaction(connection)
+        changes: dict[str, int] = {}
+
+        async def handle(connection: Connection) -> None:
+            transaction = Transaction(connection, changes)
             for kind, places in _by_kind(commands).items():
                 answers = await kind.handle(transaction, [commands[place] for place in places])
                 results.update(zip(places, answers, strict=True))
-        return [results[place] for place in range(len(commands))], list(transaction.changes.items())
+
+        await self._database.write(handle)
+        return [results[place] for place in range(len(commands))], list(changes.items())
 
     def _take(self) -> list[_Waiting]:
         size = min(len(self._waiting), self._options.max_group)
