@@ -25,8 +25,8 @@ def _origin(text: str) -> str:
 
 
 def _base_address(text: str) -> str:
-    _host_and_port(text)
-    if "?" in text or "#" in text:
+    # A user and a password in it would end up wherever the address is named.
+    if "@" in _host_and_port(text) or "?" in text or "#" in text:
         raise ValueError
     return text.rstrip("/")
 
@@ -113,8 +113,8 @@ class OllamaSettings(_Section):
         Field(
             min_length=1,
             max_length=100,
-            repr=False,
-            description='a list of addresses such as "http://127.0.0.1:11434", at least one and each once',
+            description='a list of addresses such as "http://127.0.0.1:11434", at least one, each once, '
+            "without user and password",
         ),
     ]
     model: Annotated[str, Field(max_length=256)]
