@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from chatserver.api.operation import Answer, Operation
-from chatserver.api.problems import MEDIA_TYPE, problem_members
+from chatserver.api.problems import MEDIA_TYPE
 from chatserver.errors import ChatserverError, Unauthenticated
+from chatserver.wire.problems import problem_members
 
 Json = dict[str, Any]
 Kind = type[ChatserverError]
@@ -20,7 +21,8 @@ Kind = type[ChatserverError]
 HOW_TO_USE = """\
 How another program uses this server.
 
-- Send and expect JSON in UTF-8. A field or query parameter that isn't known here is refused by its name.
+- Send and expect JSON in UTF-8; no text has the NUL character. A field or query parameter that isn't known
+  here is refused by its name.
 - What went wrong comes as `application/problem+json`. Decide by `code`, show `detail` to people, and keep
   `request_id`: the server's log tells more under it. Every code has its line under [errors](/docs/errors).
 - After 429 and 503 wait as many seconds as `Retry-After` says. Nothing was stored.

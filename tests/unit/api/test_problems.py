@@ -11,7 +11,15 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from chatserver.api.problems import UNEXPECTED, every_error, invalid, problem_facts, problem_response
+from chatserver.api.problems import (
+    UNEXPECTED,
+    Problems,
+    RequestId,
+    every_error,
+    invalid,
+    problem_facts,
+    problem_response,
+)
 from chatserver.errors import (
     ChatserverError,
     Full,
@@ -222,6 +230,38 @@ async def test_an_id_that_is_not_sane_is_replaced(trying, given):
     response = await trying.get("/fine", headers={"X-Request-ID": given.encode()})
 
     assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
+
+
+@pytest.mark.parametrize("opening", ["websocket.accept", "websocket.http.response.start"])
+async def test_a_websocket_carries_the_id_too(opening):
+    async def app(_scope, _receive, send):
+        await send({"type": opening})
+        await send({"type": "websocket.send", "text": "x"})
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "websocket", "headers": [(b"x-request-id", b"r1")]}
+    await RequestId(app)(scope, None, send)
+
+    assert sent == [
+        {"type": opening, "headers": [(b"x-request-id", b"r1")]},
+        {"type": "websocket.send", "text": "x"},
+    ]
+    assert scope["state"] == {"request_id": "r1"}
+
+
+async def test_the_server_starts_and_stops_without_an_id():
+    seen = []
+
+    async def app(scope, _receive, _send):
+        seen.append(scope)
+
+    await RequestId(Problems(app))({"type": "lifespan"}, None, None)
+
+    assert seen == [{"type": "lifespan"}]
 
 
 async def test_an_address_that_is_not_there_is_a_problem_document(trying):
