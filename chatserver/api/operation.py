@@ -17,7 +17,6 @@ from starlette.routing import Route, compile_path
 from starlette.types import Receive, Scope, Send
 
 from chatserver.api.bodies import DEADLINE, read_model
-from chatserver.api.problems import invalid
 from chatserver.errors import (
     ChatserverError,
     Invalid,
@@ -28,6 +27,7 @@ from chatserver.errors import (
     RequestTimeout,
     Unsupported,
 )
+from chatserver.wire.problems import invalid
 
 P = TypeVar("P", bound=BaseModel)
 Q = TypeVar("Q", bound=BaseModel)

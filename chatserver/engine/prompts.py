@@ -1,5 +1,6 @@
 """What a model server is sent for a generation: messages that fit, options that never make it reload."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,10 @@ class Prompts:
             **{name: request[name] for name in _PASSED_THROUGH if name in request},
         }
         return Prompt(body, window.report)
+
+    async def check_length(self, model: str, messages: Sequence[Turn]) -> None:
+        """Refuse handed-in work that can't fit, before it is accepted."""
+        whole(messages, self.budget(await self.num_ctx(model)))
 
     async def num_ctx(self, model: str) -> int:
         longest = await self._fleet.context_length(model)

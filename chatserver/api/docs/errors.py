@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from chatserver.api.docs.layout import menu, page
 from chatserver.api.docs.markup import Markup, join, prose, tag
-from chatserver.api.problems import every_error
 from chatserver.errors import ChatserverError
+from chatserver.wire.problems import every_error
 
 Kind = type[ChatserverError]
 

@@ -9,21 +9,21 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import Response, StreamingResponse
 
-from chatserver.api.bodies import Model, Text
 from chatserver.api.openapi import Api
 from chatserver.api.operation import Answer, Call, Nothing, Operation
 from chatserver.api.problems import PROBLEM_HANDLERS, Problems, RequestId
 from chatserver.errors import Full, GapInLog, MalformedPosition, TooMany, TurnInProgress, Unauthenticated
+from chatserver.wire.inbound import Inbound, Text
 
 #: Bytes; what the sample takes as a message.
 LIMIT = 2000
 
 
-class OfConversation(Model):
+class OfConversation(Inbound):
     id: Annotated[str, Field(pattern="^conv_[a-z0-9]+$", description="Its id.", examples=["conv_01j9"])]
 
 
-class Listing(Model):
+class Listing(Inbound):
     limit: Annotated[int, Field(ge=1, le=50, description="How many at most.")] = 20
     cursor: Annotated[str | None, Field(max_length=200, description="`next_cursor` of the page before.")] = (
         None
@@ -31,19 +31,19 @@ class Listing(Model):
     sort: Literal["newest", "oldest"] = "newest"
 
 
-class Options(Model):
+class Options(Inbound):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.8
     stop: Annotated[tuple[Text, ...], Field(max_length=4)] = ()
 
 
-class NewConversation(Model):
+class NewConversation(Inbound):
     title: Annotated[
         Text | None, Field(max_length=200, description="Made from the first message if absent.")
     ] = None
     model: Text | None = None
 
 
-class NewMessage(Model):
+class NewMessage(Inbound):
     content: Annotated[Text, Field(min_length=1, max_length=100, description="What the person says.")]
     parent: Annotated[Text | None, Field(description="An answer; absent, the current leaf.")] = None
     options: Options | None = None
@@ -99,12 +99,12 @@ class Frame(RootModel[Annotated[Started | Delta | End, Field(discriminator="type
     """One entry of a generation's log, told apart by `type`."""
 
 
-class Send(Model):
+class Send(Inbound):
     type: Literal["send"]
     content: Text
 
 
-class Ping(Model):
+class Ping(Inbound):
     type: Literal["ping"]
 
 

@@ -6,15 +6,16 @@ import orjson
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from chatserver.api.bodies import Model, Text, parse_object, read_body, read_model, validated
+from chatserver.api.bodies import read_body, read_model
 from chatserver.errors import Invalid, MalformedRequest, PayloadTooLarge, RequestTimeout, Unsupported
+from chatserver.wire.inbound import Inbound, Text, parse_object, validated
 from tests.unit.api.sample import LIMIT
 
 MESSAGES = "/api/v1/conversations/conv_1/messages"
 JSON = {"Content-Type": "application/json"}
 
 
-class Note(Model):
+class Note(Inbound):
     content: Text = ""
     count: int = 0
     tags: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ import pytest
 from chatserver.api.docs.examples import curl_lines, example_url, shown
 from chatserver.api.docs.markup import Markup, inline, join, prose, tag
 from chatserver.api.docs.schemas import bounds_of, type_of
-from chatserver.api.problems import every_error
+from chatserver.wire.problems import every_error
 
 NASTY = "<script>alert('x')</script> & \"more\""
 VOID = {"link", "meta"}

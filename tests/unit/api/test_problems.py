@@ -11,15 +11,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
-from chatserver.api.problems import (
-    UNEXPECTED,
-    Problems,
-    RequestId,
-    every_error,
-    invalid,
-    problem_facts,
-    problem_response,
-)
+from chatserver.api.problems import Problems, RequestId, problem_response
 from chatserver.errors import (
     ChatserverError,
     Full,
@@ -30,6 +22,7 @@ from chatserver.errors import (
     TurnInProgress,
     Unauthenticated,
 )
+from chatserver.wire.problems import UNEXPECTED, every_error, invalid, problem_facts
 from tests.unit.api.sample import dressed
 
 

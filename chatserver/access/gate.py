@@ -1,0 +1,54 @@
+"""Who asks: decided once for each request or connection, from its cookie, its ticket and its origin."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from chatserver.access.tickets import Grant, Ticket, Tickets
+from chatserver.access.visitors import LOCAL, Visitors
+from chatserver.errors import ForeignOrigin, Unauthenticated
+from chatserver.generation.principal import Principal
+
+
+@dataclass(frozen=True)
+class Gate:
+    visitors: Visitors
+    tickets: Tickets
+    #: Origins of pages elsewhere which may call us.
+    origins: frozenset[str]
+
+    def principal(self, connection: HTTPConnection) -> Principal:
+        """Tell who makes a plain call."""
+        elsewhere = self.check_origin(connection)
+        known = self.visitors.known(connection.headers.get("cookie", ""))
+        if known is None and elsewhere:
+            raise Unauthenticated("A page elsewhere fetches a ticket first, so that it is known.")
+        return known or LOCAL
+
+    def reader(self, connection: HTTPConnection, grant: Grant, target: str) -> Principal:
+        """Tell who opens a stream: by ticket, where there is one."""
+        ticket = self._ticket(connection)
+        if ticket is None:
+            return self.principal(connection)
+        self.check_origin(connection)
+        ticket.check(grant, target)
+        return ticket.principal
+
+    def check_origin(self, connection: HTTPConnection) -> bool:
+        """Refuse pages of foreign origins; True for an allowed page that isn't our own."""
+        origin = connection.headers.get("origin")
+        if origin is None or _host_of(origin) == connection.headers.get("host", "").lower():
+            return False
+        if origin not in self.origins:
+            raise ForeignOrigin
+        return True
+
+    def _ticket(self, connection: HTTPConnection) -> Ticket | None:
+        text = connection.query_params.get("ticket")
+        return None if text is None else self.tickets.read(text)
+
+
+def _host_of(origin: str) -> str:
+    """Give host and port as a Host header has them; empty for an opaque origin."""
+    return urlsplit(origin).netloc.lower()

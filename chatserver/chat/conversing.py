@@ -1,0 +1,162 @@
+"""Conversations: beginning one, sending a turn, reading what is there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from chatserver.chat.operations import idempotency
+from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
+from chatserver.engine.engine import Engine
+from chatserver.errors import Invalid
+from chatserver.generation.clock import Clock
+from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id
+from chatserver.generation.principal import Principal
+from chatserver.generation.states import Lane
+from chatserver.storage.conversations import Conversations, CreateConversation
+from chatserver.storage.messages import Messages
+from chatserver.storage.records import Accepted, Conversation, Message, Page, Stored
+from chatserver.storage.turns import AcceptTurn, Current
+from chatserver.storage.writer import Writer
+from chatserver.telemetry.metrics import Metrics
+from chatserver.upstream.fleet import Fleet
+
+_CREATED = 201
+_ACCEPTED = 202
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a person sends."""
+
+    content: str
+    #: The answer it follows; None for none, so that even the first question can be edited.
+    parent: str | Current | None = Current.LEAF
+    model: str | None = None
+    options: dict[str, Any] | None = None
+
+    def body(self) -> dict[str, Any]:
+        """Give what tells this turn from another one sent under the same key."""
+        parent = {} if self.parent is Current.LEAF else {"parent": self.parent}
+        return {"content": self.content, "model": self.model, "options": self.options, **parent}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to something accepted, the same however often it is asked for."""
+
+    status: int
+    body: bytes
+
+    @property
+    def generation(self) -> str:
+        return str(orjson.loads(self.body)["generation"]["id"])
+
+
+@dataclass(frozen=True)
+class Conversing:
+    engine: Engine
+    fleet: Fleet
+    writer: Writer
+    conversations: Conversations
+    messages: Messages
+    clock: Clock
+    metrics: Metrics
+    most_characters: int
+
+    async def create(
+        self,
+        principal: Principal,
+        title: str | None,
+        model: str | None,
+        system: str | None,
+        key: str | None,
+    ) -> Receipt:
+        body = {"title": title, "model": model, "system": system}
+        created = await self.writer.submit(
+            CreateConversation(
+                id=new_id(CONVERSATION),
+                principal=principal,
+                title=title,
+                model=model,
+                system=system,
+                now_ms=self.clock.wall_ms(),
+                idempotency=idempotency(key, "create_conversation", "", body),
+                reply=_created,
+            )
+        )
+        stored = created.replayed or _created(created.conversation)
+        return Receipt(stored.status, stored.body)
+
+    async def send(self, principal: Principal, conversation: str, turn: Turn, key: str | None) -> Receipt:
+        """Accept a turn: question, answer's place and generation are on disk when this returns."""
+        self._check_length(turn.content)
+        model = await self._model(principal, conversation, turn)
+        generation = new_id(GENERATION)
+        with self.engine.admit(generation, principal, model, Lane.INTERACTIVE) as admission:
+            accepted = await self.writer.submit(
+                AcceptTurn(
+                    principal=principal,
+                    conversation=conversation,
+                    content=turn.content,
+                    parent=turn.parent,
+                    model=model,
+                    request={"options": turn.options} if turn.options else {},
+                    message_id=new_id(MESSAGE),
+                    answer_id=new_id(MESSAGE),
+                    generation_id=generation,
+                    owner=self.engine.owner if admission.slot else None,
+                    lane=Lane.INTERACTIVE,
+                    ref=key,
+                    idempotency=idempotency(key, "send", conversation, turn.body()),
+                    reply=accepted_turn,
+                    now_ms=self.clock.wall_ms(),
+                )
+            )
+            if accepted.replayed is None:
+                admission.accept(accepted.generation)
+                self.metrics.accepted(Lane.INTERACTIVE)
+        stored = accepted.replayed or accepted_turn(accepted)
+        return Receipt(stored.status, stored.body)
+
+    async def get(self, principal: Principal, conversation: str) -> Conversation:
+        return await self.conversations.get(principal, conversation)
+
+    async def page(self, principal: Principal, limit: int, cursor: str | None) -> Page[Conversation]:
+        return await self.conversations.page(principal, limit, cursor)
+
+    async def branch(
+        self, principal: Principal, conversation: str, leaf: str | None, before: str | None, limit: int
+    ) -> tuple[Page[Message], int]:
+        """Read a page of a branch and the change number that was reached before it was read."""
+        change = (await self.conversations.get(principal, conversation)).change
+        return await self.messages.branch(principal, conversation, leaf, before, limit), change
+
+    async def _model(self, principal: Principal, conversation: str, turn: Turn) -> str:
+        if turn.model:
+            return turn.model
+        chosen = (await self.conversations.get(principal, conversation)).model
+        return chosen or await self.fleet.default_model()
+
+    def _check_length(self, content: str) -> None:
+        if not content.strip():
+            raise Invalid("A message needs some text.", field="content")
+        if len(content) > self.most_characters:
+            raise Invalid(
+                f"A message may have {self.most_characters} characters; this one has {len(content)}.",
+                field="content",
+                limit=self.most_characters,
+            )
+
+
+def accepted_turn(accepted: Accepted) -> Stored:
+    assert accepted.message is not None
+    body = {
+        "message": MessageResource.of(accepted.message).model_dump(),
+        "generation": GenerationResource.of(accepted.generation).model_dump(),
+    }
+    return Stored(_ACCEPTED, orjson.dumps(body))
+
+
+def _created(conversation: Conversation) -> Stored:
+    return Stored(_CREATED, ConversationResource.of(conversation).model_dump_json().encode())

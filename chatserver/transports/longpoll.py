@@ -1,0 +1,45 @@
+"""Long-poll: one question, one answer, at once when there is news, else when the wait is over."""
+
+import asyncio
+from collections.abc import Sequence
+
+from starlette.responses import Response
+
+from chatserver.telemetry.metrics import Metrics
+from chatserver.transports.bell import Bell
+from chatserver.transports.drain import Drain
+from chatserver.transports.sources import Encoded, Opener, Source
+
+
+async def poll(open_source: Opener, wait: float, drain: Drain, metrics: Metrics) -> Response:
+    """Answer with what follows a position; `wait` is in seconds."""
+    bell = Bell()
+    with metrics.connection("longpoll"), drain.reading(bell.ring), open_source(bell.ring) as source:
+        events = await _wait_for_events(source, wait, bell, drain)
+        return _answer(events, source)
+
+
+async def _wait_for_events(source: Source, wait: float, bell: Bell, drain: Drain) -> Sequence[Encoded]:
+    queued: Sequence[Encoded] = ()
+    try:
+        async with asyncio.timeout(wait):
+            while True:
+                events = await source.read()
+                # A place in the queue is worth telling, but no reason to answer.
+                if events and events[0].type == "queued":
+                    queued = events
+                elif events or source.ended or drain.over or not wait:
+                    return events or queued
+                else:
+                    await bell.wait()
+    except TimeoutError:
+        return queued
+
+
+def _answer(events: Sequence[Encoded], source: Source) -> Response:
+    body = b'{"events":[%b],"after":"%b","ended":%b}' % (
+        b",".join([event.json for event in events]),
+        source.after.encode(),
+        b"true" if source.ended else b"false",
+    )
+    return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})

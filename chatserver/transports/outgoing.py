@@ -1,0 +1,107 @@
+"""What one WebSocket sends: answers first, in order, then whatever is new in the logs it follows."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import orjson
+
+from chatserver.errors import ChatserverError, TooMany
+from chatserver.transports.bell import Bell
+from chatserver.transports.sources import Opener, Source
+
+SendText = Callable[[str], Awaitable[None]]
+
+#: Answers that may wait to be sent; what is followed waits in its logs and takes no room.
+_ANSWERS = 1_000
+
+
+class Flooded(TooMany):
+    """More was asked than the client reads answers to."""
+
+    code = "flood"
+
+
+class Outgoing:
+    """One writer for many sources. No queue per source: each is read when the socket takes more."""
+
+    def __init__(self, most_sources: int) -> None:
+        self._bell = Bell()
+        self._answers: deque[str] = deque()
+        self._most_sources = most_sources
+        self._sources: dict[str, Source] = {}
+        #: Sources that may have something new, in the order in which they said so.
+        self._news: dict[str, None] = {}
+        self.closing = False
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def answer(self, frame: dict[str, Any]) -> None:
+        if len(self._answers) >= _ANSWERS:
+            raise Flooded(retry_after=1)
+        self._answers.append(orjson.dumps(frame).decode())
+        self._bell.ring()
+
+    def follow(self, name: str, opener: Opener) -> Source:
+        """Follow a source, in place of one that had the same name.
+
+        What is answered in the same step is sent before its first frame.
+        """
+        self.leave(name)
+        if len(self._sources) >= self._most_sources:
+            raise TooMany(
+                f"A connection may follow {self._most_sources} things at once.",
+                retry_after=1,
+                limit=self._most_sources,
+            )
+        source = opener(partial(self._ring, name))
+        source.__enter__()
+        self._sources[name] = source
+        self._ring(name)
+        return source
+
+    def leave(self, name: str) -> None:
+        source = self._sources.pop(name, None)
+        self._news.pop(name, None)
+        if source is not None:
+            source.__exit__(None, None, None)
+
+    def finish(self) -> None:
+        """Let the writer end once the answers are sent."""
+        self.closing = True
+        self._bell.ring()
+
+    def close(self) -> None:
+        for name in list(self._sources):
+            self.leave(name)
+
+    async def write(self, send: SendText) -> None:
+        """Send what there is, until told to finish; the socket sets the pace."""
+        while True:
+            if self._answers:
+                await send(self._answers.popleft())
+            elif self.closing:
+                return
+            elif self._news:
+                await self._write_news(next(iter(self._news)), send)
+            else:
+                await self._bell.wait()
+
+    async def _write_news(self, name: str, send: SendText) -> None:
+        del self._news[name]
+        source = self._sources[name]
+        try:
+            frames = await source.read()
+        except ChatserverError:
+            # The store is away; whoever follows a conversation is told at the next change.
+            return
+        for frame in frames:
+            await send(frame.text)
+        if source.ended and self._sources.get(name) is source:
+            self.leave(name)
+
+    def _ring(self, name: str) -> None:
+        self._news[name] = None
+        self._bell.ring()

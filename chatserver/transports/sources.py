@@ -1,0 +1,222 @@
+"""What a reader can follow: a generation's log, or a conversation's changes. Both give encoded frames."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, Self
+
+import orjson
+
+from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
+from chatserver.chat.watching import Watchers
+from chatserver.chat.work import Work
+from chatserver.errors import MalformedPosition
+from chatserver.generation.cursor import Cursor
+from chatserver.generation.feed import Batch, Feed
+from chatserver.generation.position import Position
+from chatserver.generation.principal import Principal
+from chatserver.storage.conversations import Conversations
+from chatserver.storage.records import Change, Conversation, Generation, Message
+from chatserver.wire import sse
+from chatserver.wire.frames import frame_json, piece_type, queued_frame
+
+#: Changes read at a time; the rest follows at once.
+_CHANGES = 100
+
+
+class Encoded:
+    """A frame as JSON; its other forms are made when first asked for, and shared."""
+
+    __slots__ = ("_sse", "_text", "json", "position", "type")
+
+    def __init__(self, kind: str, json: bytes, position: str | None) -> None:
+        self.type = kind
+        self.json = json
+        self.position = position
+        self._sse: bytes | None = None
+        self._text: str | None = None
+
+    @property
+    def sse(self) -> bytes:
+        if self._sse is None:
+            self._sse = sse.event(self.type, self.json, self.position)
+        return self._sse
+
+    @property
+    def text(self) -> str:
+        if self._text is None:
+            self._text = self.json.decode()
+        return self._text
+
+
+class Source(Protocol):
+    @property
+    def after(self) -> str:
+        """The position to give back to go on from here."""
+
+    @property
+    def ended(self) -> bool:
+        """Nothing will ever follow."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    async def read(self) -> Sequence[Encoded]:
+        """Give what is new; nothing twice."""
+
+
+#: Opens a source for whoever is to be told of news.
+Opener = Callable[[Callable[[], None]], Source]
+
+
+class GenerationSource:
+    def __init__(self, feed: Feed, after: Position, on_news: Callable[[], None]) -> None:
+        self._cursor = Cursor(feed, after, on_news)
+
+    @property
+    def after(self) -> str:
+        return str(self._cursor.position)
+
+    @property
+    def ended(self) -> bool:
+        return self._cursor.at_end
+
+    def __enter__(self) -> Self:
+        self._cursor.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cursor.__exit__()
+
+    async def read(self) -> Sequence[Encoded]:
+        batch = self._cursor.read()
+        if batch is not None:
+            return encoded(self._cursor.generation, batch)
+        place = self._cursor.place()
+        if place is None:
+            return ()
+        frame = queued_frame(self._cursor.generation, place)
+        return (Encoded("queued", orjson.dumps(frame), None),)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Finds what somebody may read, and says how to open it."""
+
+    work: Work
+    conversations: Conversations
+    watchers: Watchers
+
+    async def generation(self, principal: Principal, generation: str, after: Position) -> Opener:
+        feed = await self.work.feed(principal, generation)
+        return partial(GenerationSource, feed, after)
+
+    async def conversation(self, principal: Principal, conversation: str, after: int | None) -> Opener:
+        found = await self.conversations.get(principal, conversation)
+        return partial(ConversationSource, self, found, after)
+
+
+class ConversationSource:
+    """The changes of a conversation by number: state, not history."""
+
+    def __init__(
+        self, sources: Sources, conversation: Conversation, after: int | None, on_news: Callable[[], None]
+    ) -> None:
+        self._sources = sources
+        self._conversation = conversation
+        self._after = after
+        self._on_news = on_news
+        self._news = True
+        self._watching = ExitStack()
+
+    @property
+    def after(self) -> str:
+        return str(self._after if self._after is not None else self._conversation.change)
+
+    @property
+    def ended(self) -> bool:
+        return False
+
+    def __enter__(self) -> Self:
+        self._watching.enter_context(self._sources.watchers.watching(self._conversation.id, self._told))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._watching.close()
+
+    async def read(self) -> Sequence[Encoded]:
+        if not self._news:
+            return ()
+        if self._after is None:
+            return await self._begin()
+        # A commit that comes while this is read sets it again.
+        self._news = False
+        changes = await self._sources.conversations.changes(
+            self._conversation.principal, self._conversation.id, self._after, _CHANGES
+        )
+        if not changes:
+            return await self._nothing_new()
+        self._after = changes[-1].number
+        if len(changes) == _CHANGES:
+            self._told()
+        return [self._encoded(change) for change in changes]
+
+    def _told(self) -> None:
+        self._news = True
+        self._on_news()
+
+    async def _begin(self) -> Sequence[Encoded]:
+        now = await self._now()
+        self._after = now.change
+        return (self._encoded(Change("conversation", now.change, now)),)
+
+    async def _nothing_new(self) -> Sequence[Encoded]:
+        now = await self._now()
+        if self._after is None or self._after <= now.change:
+            return ()
+        # The reader has seen more than there is: what it knows is of another time.
+        self._after = now.change
+        frame = {"type": "reset", "conversation": now.id, "id": now.change}
+        return (Encoded("reset", orjson.dumps(frame), str(now.change)),)
+
+    async def _now(self) -> Conversation:
+        return await self._sources.conversations.get(self._conversation.principal, self._conversation.id)
+
+    def _encoded(self, change: Change) -> Encoded:
+        frame = {
+            "type": change.kind,
+            "conversation": self._conversation.id,
+            "id": change.number,
+            # Under a name of its own, because a resource has an id too.
+            "resource": self._resource(change.item).model_dump(),
+        }
+        return Encoded(change.kind, orjson.dumps(frame), str(change.number))
+
+    def _resource(
+        self, item: Message | Generation | Conversation
+    ) -> MessageResource | GenerationResource | ConversationResource:
+        if isinstance(item, Message):
+            return MessageResource.of(item)
+        if isinstance(item, Generation):
+            return self._sources.work.shown(item)
+        return ConversationResource.of(item)
+
+
+def encoded(generation: str, batch: Batch) -> Sequence[Encoded]:
+    """Encode a batch; readers who share it share this too."""
+    frames: list[Encoded] | None = batch.encoded.get("frames")
+    if frames is None:
+        frames = batch.encoded["frames"] = [
+            Encoded(piece_type(piece), frame_json(generation, position, piece), str(position))
+            for position, piece in batch.entries
+        ]
+    return frames
+
+
+def change_number(text: str) -> int:
+    """Read a conversation's change number as it comes in a URL."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise MalformedPosition(field="after")
+    return int(text)

@@ -1,0 +1,92 @@
+"""Server-sent events: one source, one response, from a position to the end.
+
+A response of our own instead of sse-starlette's: see ARCHITECTURE.md for what that one costs a token.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from chatserver.telemetry.metrics import Metrics
+from chatserver.transports.bell import Bell, Pulse
+from chatserver.transports.drain import Drain
+from chatserver.transports.sources import Opener
+from chatserver.wire import sse
+
+_HEADERS = {
+    # no-transform: compressing or rewriting proxies would hold tokens back.
+    "Cache-Control": "no-store, no-transform",
+    "X-Accel-Buffering": "no",
+}
+_HEARTBEAT = sse.event("heartbeat", b"{}")
+
+
+class EventStream(Response):
+    """Streams what a source gives until it ends, the client goes, or the server does."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        open_source: Opener,
+        *,
+        heartbeat: float,
+        drain: Drain,
+        metrics: Metrics,
+        prelude: bytes = b"",
+    ) -> None:
+        super().__init__(headers=_HEADERS, media_type=self.media_type)
+        del self.headers["content-length"]
+        self._open_source = open_source
+        self._heartbeat = heartbeat
+        self._drain = drain
+        self._metrics = metrics
+        self._prelude = prelude
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        if scope["method"] != "HEAD":
+            with self._metrics.connection("sse"):
+                await self._stream(receive, send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _stream(self, receive: Receive, send: Send) -> None:
+        bell = Bell()
+        hello = sse.event("hello", orjson.dumps({"heartbeat": self._heartbeat}))
+        await send({"type": "http.response.body", "body": self._prelude + hello, "more_body": True})
+        async with _until_gone(receive, bell.ring) as gone:
+            with (
+                self._open_source(bell.ring) as source,
+                self._drain.reading(bell.ring),
+                Pulse(self._heartbeat, bell.ring) as pulse,
+            ):
+                while not (gone() or self._drain.over):
+                    body = b"".join([frame.sse for frame in await source.read()])
+                    if pulse.take():
+                        body += _HEARTBEAT
+                    if body:
+                        await send({"type": "http.response.body", "body": body, "more_body": True})
+                    elif source.ended:
+                        return
+                    else:
+                        await bell.wait()
+
+
+@asynccontextmanager
+async def _until_gone(receive: Receive, tell: Callable[[], None]) -> AsyncIterator[Callable[[], bool]]:
+    """Listen for the client's going: a send to one who has gone says nothing."""
+
+    async def listen() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    listener = asyncio.create_task(listen(), name="sse disconnect")
+    listener.add_done_callback(lambda _: tell())
+    try:
+        yield listener.done
+    finally:
+        listener.cancel()

@@ -1,0 +1,225 @@
+"""One WebSocket: a reader that never stops, a writer that is never waited for, many logs between them."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+from pydantic import ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from chatserver.access.gate import Gate
+from chatserver.access.tickets import Grant
+from chatserver.chat.conversing import Conversing, Turn
+from chatserver.chat.work import Work
+from chatserver.errors import ChatserverError
+from chatserver.generation.position import START, Position
+from chatserver.generation.principal import Principal
+from chatserver.storage.turns import Current
+from chatserver.telemetry.metrics import Metrics
+from chatserver.transports.drain import Drain
+from chatserver.transports.messages import (
+    Cancel,
+    Message,
+    Ping,
+    Send,
+    Subscribe,
+    Unsubscribe,
+    Unwatch,
+    Watch,
+    read_message,
+)
+from chatserver.transports.outgoing import Flooded, Outgoing
+from chatserver.transports.sources import Sources, change_number
+from chatserver.wire.inbound import parse_object
+from chatserver.wire.problems import invalid, problem_facts
+
+SUBPROTOCOL = "chatserver.v1"
+#: Messages that may wait to be acted on; a client that sends more at once is not a chat.
+_INBOX = 256
+
+_NOT_TEXT = 1003
+_OUR_FAULT = 1011
+_RESTART = 1012
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Socket:
+    """What every WebSocket of the server shares."""
+
+    gate: Gate
+    conversing: Conversing
+    work: Work
+    sources: Sources
+    drain: Drain
+    metrics: Metrics
+    #: Seconds between protocol pings, which the server's own WebSocket protocol sends.
+    heartbeat: float
+    most_subscriptions: int
+    #: What a client is told in `ready`.
+    limits: dict[str, int]
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """Serve one connection from its handshake to its close."""
+        # A browser sees why it was refused only in the code of a close, so it is let in first.
+        offered = websocket.scope.get("subprotocols", ())
+        await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        try:
+            principal = self.gate.reader(websocket, Grant.WEBSOCKET, "")
+        except ChatserverError as error:
+            await websocket.close(error.close_code, error.code)
+            return
+        with self.metrics.connection("websocket"):
+            await Connection(self, websocket, principal).run()
+
+
+class Connection:
+    def __init__(self, shared: Socket, websocket: WebSocket, principal: Principal) -> None:
+        self._shared = shared
+        self._websocket = websocket
+        self._principal = principal
+        self._outgoing = Outgoing(shared.most_subscriptions)
+        self._inbox: deque[str] = deque()
+        self._worker: asyncio.Task[None] | None = None
+        self._close_with = (_RESTART, "restart")
+
+    async def run(self) -> None:
+        outgoing = self._outgoing
+        outgoing.answer({"type": "ready", "heartbeat": self._shared.heartbeat, "limits": self._shared.limits})
+        reader = asyncio.create_task(self._read(), name="ws reader")
+        writer = asyncio.create_task(outgoing.write(self._websocket.send_text), name="ws writer")
+        tasks = {reader, writer}
+        try:
+            with self._shared.drain.reading(outgoing.finish):
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._end(tasks)
+        if writer.done() and not writer.cancelled() and writer.exception() is None:
+            await self._close()
+
+    async def _end(self, tasks: set[asyncio.Task[None]]) -> None:
+        if self._worker is not None:
+            tasks.add(self._worker)
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
+                log.error("websocket_failed", exc_info=result)
+        self._outgoing.close()
+
+    async def _close(self) -> None:
+        code, reason = self._close_with
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await self._websocket.close(code, reason)
+
+    async def _read(self) -> None:
+        """Read for ever: pongs and the client's going are only seen by who reads."""
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            if text is None:
+                self._end_with(_NOT_TEXT, "text frames only")
+            elif len(self._inbox) >= _INBOX:
+                self._end_with(Flooded.close_code, Flooded.code)
+            else:
+                self._inbox.append(text)
+                self._work()
+
+    def _end_with(self, code: int, reason: str) -> None:
+        self._close_with = (code, reason)
+        self._inbox.clear()
+        self._outgoing.finish()
+
+    def _work(self) -> None:
+        """Have the inbox worked off; an idle connection has no task for it."""
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work_off(), name="ws worker")
+
+    async def _work_off(self) -> None:
+        while self._inbox and not self._outgoing.closing:
+            try:
+                await self._act(self._inbox.popleft())
+            except Flooded as error:
+                self._end_with(error.close_code, error.code)
+            except Exception:
+                log.exception("websocket_message_failed")
+                self._end_with(_OUR_FAULT, "internal error")
+
+    async def _act(self, text: str) -> None:
+        ref = None
+        try:
+            value = parse_object(text)
+            ref = value.get("ref")
+            await self._answer_to(_message(value))
+        except Flooded:
+            raise
+        except ChatserverError as error:
+            facts = problem_facts(error, request_id="")
+            known = ref if isinstance(ref, str) and len(ref) <= 64 else None
+            self._outgoing.answer({**facts, "type": "error", "ref": known})
+
+    async def _answer_to(self, message: Message) -> None:
+        outgoing = self._outgoing
+        match message:
+            case Send():
+                await self._send(message)
+            case Subscribe():
+                await self._subscribe(message)
+            case Watch():
+                await self._watch(message)
+            case Unsubscribe(generation=name) | Unwatch(conversation=name):
+                outgoing.leave(name)
+                outgoing.answer(_ok(message.ref))
+            case Cancel():
+                await self._shared.work.cancel(self._principal, message.generation)
+                outgoing.answer(_ok(message.ref))
+            case Ping():
+                outgoing.answer({"type": "pong", **({"ref": message.ref} if message.ref else {})})
+
+    async def _send(self, message: Send) -> None:
+        turn = Turn(
+            content=message.content,
+            parent=message.parent if "parent" in message.model_fields_set else Current.LEAF,
+            model=message.model,
+            options=message.options.given() if message.options else None,
+        )
+        shared = self._shared
+        receipt = await shared.conversing.send(self._principal, message.conversation, turn, message.ref)
+        opener = await shared.sources.generation(self._principal, receipt.generation, START)
+        # One step: nothing can be sent between the two, so `accepted` comes before the first frame.
+        self._outgoing.answer({"type": "accepted", "ref": message.ref, **orjson.loads(receipt.body)})
+        self._outgoing.follow(receipt.generation, opener)
+
+    async def _subscribe(self, message: Subscribe) -> None:
+        after = START if message.after is None else Position.parse(message.after)
+        opener = await self._shared.sources.generation(self._principal, message.generation, after)
+        source = self._outgoing.follow(message.generation, opener)
+        if source.ended:
+            self._outgoing.leave(message.generation)
+            self._outgoing.answer({**_ok(message.ref), "ended": True})
+        else:
+            self._outgoing.answer(_ok(message.ref))
+
+    async def _watch(self, message: Watch) -> None:
+        after = change_number(message.after) if isinstance(message.after, str) else message.after
+        opener = await self._shared.sources.conversation(self._principal, message.conversation, after)
+        self._outgoing.follow(message.conversation, opener)
+        self._outgoing.answer(_ok(message.ref))
+
+
+def _message(value: dict[str, Any]) -> Message:
+    try:
+        return read_message(value)
+    except ValidationError as error:
+        raise invalid(error, value) from None
+
+
+def _ok(ref: str | None) -> dict[str, Any]:
+    return {"type": "ok", "ref": ref}
