@@ -1,6 +1,7 @@
 import httpx
 import pytest
 from pydantic import BaseModel
+from starlette.responses import StreamingResponse
 
 from chatserver.api.operation import QUERY_LIMIT, Answer, Call, Nothing, Operation, routes
 from chatserver.errors import KeyReused, MalformedRequest, NotFound, PayloadTooLarge, RequestTimeout
@@ -9,6 +10,7 @@ from tests.unit.api.sample import (
     LIMIT,
     NewConversation,
     OfConversation,
+    dressed,
     sample_operations,
 )
 
@@ -137,11 +139,29 @@ async def test_head_answers_as_get_without_the_body(client):
     assert response.content == b""
 
 
-async def test_head_does_not_start_a_stream(client):
+async def test_head_does_not_start_a_stream():
+    started = []
+
+    async def stream(_call: Call[Nothing, Nothing, Nothing]) -> StreamingResponse:
+        async def pieces():
+            started.append(True)
+            yield "data: x\n\n"
+
+        return StreamingResponse(pieces(), media_type="text/event-stream")
+
+    app = dressed(routes([operation(handler=stream)]))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+        head, get = await client.head("/x"), await client.get("/x")
+
+    assert head.status_code == get.status_code == 200
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert started == [True]
+
+
+async def test_head_of_an_endless_stream_is_answered(client):
     response = await client.head(f"{CONVERSATIONS}/conv_endless/events")
 
     assert response.status_code == 200
-    assert response.headers["content-type"].startswith("text/event-stream")
 
 
 async def test_a_foreign_method_learns_every_method_of_the_path(client):

@@ -294,6 +294,22 @@ async def test_a_response_that_breaks_is_cut_off_and_logged(trying):
     assert [line["event"] for line in logged] == ["unexpected_error"]
 
 
+async def test_nothing_follows_a_response_that_has_begun():
+    async def app(_scope, _receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise LookupError
+
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    with capture_logs():
+        await Problems(app)({"type": "http", "path": "/"}, None, send)
+
+    assert sent == ["http.response.start"]
+
+
 async def test_refusals_of_middleware_are_problem_documents_too(serving):
     app = dressed([Route("/fine", fine)])
     app.add_middleware(Refusing)
