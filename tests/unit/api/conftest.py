@@ -18,7 +18,7 @@ from tests.unit.api.sample import dressed, sample_api
 def _serving(app: ASGIApp) -> Iterator[str]:
     # Connections wait in the backlog until the server is up: nobody has to.
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="uvicorn")
     thread.start()
     try:
