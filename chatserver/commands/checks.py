@@ -41,12 +41,15 @@ def check_data_folder(path: Path) -> Finding:
         if not os.access(above, os.W_OK | os.X_OK):
             return Finding(name, f"{above} can't be written.", _ANOTHER_FOLDER)
         return Finding(name, "Will be made at the first start.")
+    if not os.access(path, os.W_OK | os.X_OK) or not path.is_dir():
+        return Finding(name, "Is no folder that can be written.", _ANOTHER_FOLDER)
     try:
-        asyncio.run(_lock_and_let_go(path))
-    except StartRefused as refusal:
-        return Finding(name, refusal.detail, _ANOTHER_FOLDER)
-    if not os.access(path, os.W_OK | os.X_OK):
-        return Finding(name, "Can't be written.", _ANOTHER_FOLDER)
+        # Who looks may be someone else than who serves: an empty folder stays empty, for a lock file made
+        # in it would belong to the wrong one.
+        if any(path.iterdir()):
+            asyncio.run(_lock_and_let_go(path))
+    except (StartRefused, OSError) as refusal:
+        return Finding(name, str(refusal), _ANOTHER_FOLDER)
     return Finding(name, "Writable, and used by no other process.")
 
 
@@ -63,8 +66,11 @@ def check_database(settings: Settings) -> Finding:
     if not path.exists():
         return Finding(name, "Will be made at the first start.")
     try:
-        # Read only: looking at it must not bring it up to date.
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        # Looking must not change it. Even a reader makes files beside it, except where it is told that nobody
+        # writes: after a clean end there is no log of writes (-wal).
+        quiet = not path.with_name(f"{path.name}-wal").exists()
+        options = "mode=ro&immutable=1" if quiet else "mode=ro"
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True)
         try:
             (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone() or ("",)
         finally:

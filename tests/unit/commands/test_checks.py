@@ -25,8 +25,19 @@ def test_a_data_folder_that_is_not_there_yet_is_fine_and_stays_away(tmp_path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_data_folder_of_our_own_is_fine(tmp_path) -> None:
+def test_an_empty_data_folder_is_fine_and_stays_empty(tmp_path) -> None:
     assert checks.check_data_folder(tmp_path).good
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_folder_that_nobody_uses_now_is_fine(tmp_path) -> None:
+    asyncio.run(used(tmp_path))
+    assert checks.check_data_folder(tmp_path).good
+
+
+async def used(path: Path) -> None:
+    async with DataFolder(path, wait_s=0):
+        pass
 
 
 def test_a_data_folder_that_another_process_uses_is_not(tmp_path) -> None:
@@ -50,12 +61,17 @@ def test_a_database_is_looked_at_without_changing_it(tmp_path) -> None:
     assert checks.check_database(at).found == "Will be made at the first start."
     assert not path.exists()
     with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
         connection.execute("INSERT INTO alembic_version VALUES ('0007')")
+        connection.commit()
+        # Still open, so that what was written stands in the -wal file alone.
+        assert checks.check_database(at).found == "Readable; its version is 0007."
     connection.close()
     before = path.read_bytes()
     assert checks.check_database(at).found == "Readable; its version is 0007."
     assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path) -> None:
