@@ -76,7 +76,12 @@ def _run(arguments: Namespace) -> int:
     # Imported late, so that --help needs none of it.
     from chatserver.upstream.simulator.serve import run  # noqa: PLC0415
 
-    return run(arguments.host, arguments.port, options)
+    try:
+        run(arguments.host, arguments.port, options)
+    except OSError as error:
+        place = f"{arguments.host} port {arguments.port}"
+        raise StartRefused(f"{place} can't be listened on: {error.strerror}.") from error
+    return 0
 
 
 COMMAND = Command(

@@ -1,3 +1,9 @@
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
 import pytest
 
 from chatserver.__main__ import main
@@ -31,3 +37,20 @@ def test_a_wrong_option_is_told(capsys, options: list[str], reason: str) -> None
 def test_what_the_simulator_refuses_is_told(capsys) -> None:
     assert main(["simulate-ollama", "--rate", "0"]) == 2
     assert capsys.readouterr().err.startswith("chatserver: rate must be above 0")
+
+
+def test_a_port_in_use_is_told(capsys, free_port) -> None:
+    with socket.create_server(("127.0.0.1", free_port)):
+        assert main(["simulate-ollama", "--port", str(free_port)]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"chatserver: 127.0.0.1 port {free_port} can't be listened on: "
+    )
+
+
+def test_it_answers_as_ollama_does_until_told_to_stop() -> None:
+    command = [sys.executable, "-m", "chatserver", "simulate-ollama", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        url = process.stdout.readline().split()[-1]
+        assert "version" in httpx.get(f"{url}/api/version", trust_env=False).json()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
