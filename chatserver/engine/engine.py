@@ -67,6 +67,10 @@ class Engine:
     def owner(self) -> str:
         return self._runner.owner
 
+    @property
+    def running(self) -> int:
+        return len(self._tasks)
+
     def jobs(self) -> Iterable[Job]:
         return list(self._jobs.values())
 
@@ -149,6 +153,11 @@ class Engine:
             self._tell_places()
             self._shelf.tidy(self._clock.now())
             self._pump()
+
+    async def finish(self) -> None:
+        """Wait for the end of what runs; while draining, nothing is started."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def close(self) -> None:
         """Stop working. What hasn't ended stays on disk for the next start."""

@@ -33,7 +33,7 @@ class Prompts:
         ollama: OllamaSettings,
         generation: GenerationSettings,
     ) -> None:
-        self._fleet = fleet
+        self.fleet = fleet
         self._conversations = conversations
         self._messages = messages
         self._ollama = ollama
@@ -62,7 +62,7 @@ class Prompts:
         whole(messages, self.budget(await self.num_ctx(model)))
 
     async def num_ctx(self, model: str) -> int:
-        longest = await self._fleet.context_length(model)
+        longest = await self.fleet.context_length(model)
         return min(self._ollama.num_ctx, longest) if longest else self._ollama.num_ctx
 
     def budget(self, num_ctx: int) -> int:

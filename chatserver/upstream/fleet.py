@@ -50,12 +50,13 @@ class Fleet:
         self._looked_at: float | None = None
         self._descriptions: dict[tuple[str, str], dict[str, Any]] = {}
         self._look = asyncio.Lock()
-        #: Some server has answered since the start.
-        self.ever_answered = False
+        #: A simulated model answers, in place of servers none of which does.
+        self.simulated = False
 
-    def replace(self, clients: Sequence[OllamaClient]) -> None:
+    def replace(self, clients: Sequence[OllamaClient], *, simulated: bool = False) -> None:
         """Use other servers from now on."""
         self.clients = tuple(clients)
+        self.simulated = simulated
         self._seen.clear()
         self._looked_at = None
 
@@ -79,7 +80,6 @@ class Fleet:
             answers = zip(self.clients, seen, strict=True)
             self._seen = {client: one for client, one in answers if one is not None}
             self._looked_at = self._now()
-        self.ever_answered = self.ever_answered or self.answering > 0
         if self.answering != before:
             log.info("upstreams", answering=self.answering, configured=len(self.clients))
 

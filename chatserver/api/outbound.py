@@ -1,0 +1,71 @@
+"""Answers of the calls that are more than one resource."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
+
+
+class Outbound(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ConversationList(Outbound):
+    items: list[ConversationResource]
+    next_cursor: str | None
+
+
+class MessageList(Outbound):
+    items: list[MessageResource] = Field(description="Oldest first.")
+    next_before: str | None = Field(description="Give it as `before` to get the page before this one.")
+    change: int = Field(description="Watch the conversation from here on to miss nothing.")
+
+
+class GenerationList(Outbound):
+    items: list[GenerationResource]
+    next_cursor: str | None
+
+
+class AcceptedTurn(Outbound):
+    """A turn that is on disk: the person's message, and the generation that answers it."""
+
+    message: MessageResource
+    generation: GenerationResource
+
+
+class AcceptedWork(Outbound):
+    """Work that is on disk."""
+
+    generation: GenerationResource
+
+
+class IssuedTicket(Outbound):
+    ticket: str
+    expires_in: int = Field(description="Seconds.")
+
+
+class OfferedModel(Outbound):
+    name: str
+    family: str
+    parameter_size: str
+    quantization: str
+    context_length: int | None
+    capabilities: Sequence[str]
+    loaded: bool = Field(description="In some server's memory now, so that it answers at once.")
+
+
+class ModelList(Outbound):
+    items: list[OfferedModel]
+    default: str | None = Field(description="The model that answers where none is named.")
+    simulated: bool = Field(description="No model server answers, so a simulated model does.")
+
+
+class PartHealth(Outbound):
+    ok: bool
+    detail: str
+
+
+class Health(Outbound):
+    ok: bool
+    parts: dict[str, PartHealth]

@@ -1,0 +1,118 @@
+"""The application: what can be called, made of the parts."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import WebSocketRoute
+
+from chatserver.access.gate import Gate
+from chatserver.access.tickets import Tickets
+from chatserver.access.visitors import Visitors
+from chatserver.api.conversations import ConversationCalls
+from chatserver.api.docs import Handbook
+from chatserver.api.entrance import EntranceCalls
+from chatserver.api.generations import GenerationCalls
+from chatserver.api.operating import Check, OperatingCalls
+from chatserver.api.operation import Operation
+from chatserver.api.outbound import PartHealth
+from chatserver.api.page import Page
+from chatserver.api.problems import PROBLEM_HANDLERS, Problems, RequestId
+from chatserver.api.reference import api_of
+from chatserver.api.streams import Streams
+from chatserver.app.middleware import CountRequests
+from chatserver.app.parts import Parts
+from chatserver.chat.conversing import Conversing
+from chatserver.chat.work import Work
+from chatserver.settings import LimitSettings
+from chatserver.transports.sources import Sources
+from chatserver.transports.websocket import Socket
+
+WEBSOCKET_PATH = "/api/v1/ws"
+
+
+def build_application(parts: Parts) -> Starlette:
+    settings, store = parts.settings, parts.store
+    gate = Gate(
+        Visitors(parts.secret),
+        Tickets(parts.secret, parts.clock),
+        frozenset(settings.server.public_origins),
+    )
+    conversing = Conversing(
+        engine=parts.engine,
+        fleet=parts.fleet,
+        writer=store.writer,
+        conversations=store.conversations,
+        messages=store.messages,
+        clock=parts.clock,
+        metrics=parts.metrics,
+        most_characters=settings.limits.content_characters,
+    )
+    work = Work(
+        engine=parts.engine,
+        fleet=parts.fleet,
+        prompts=parts.prompts,
+        writer=store.writer,
+        generations=store.generations,
+        clock=parts.clock,
+        metrics=parts.metrics,
+    )
+    sources = Sources(work, store.conversations, parts.watchers)
+    streams = Streams(gate, sources, parts.drain, parts.metrics, settings.streams)
+    socket = Socket(
+        gate=gate,
+        conversing=conversing,
+        work=work,
+        sources=sources,
+        drain=parts.drain,
+        metrics=parts.metrics,
+        heartbeat=settings.streams.websocket_heartbeat_s,
+        most_subscriptions=settings.limits.subscriptions_per_connection,
+        limits=_told(settings.limits),
+    )
+    operations = [
+        *ConversationCalls(gate, conversing, streams, settings.limits.turn_bytes).operations(),
+        *GenerationCalls(gate, work, streams, settings.limits.generation_bytes).operations(),
+        *streams.operations(),
+        *EntranceCalls(gate, parts.fleet, work, conversing, Page.find()).operations(),
+        *OperatingCalls(parts.metrics, _checks(parts)).operations(),
+    ]
+    return _around(operations, socket, parts)
+
+
+def _around(operations: Iterable[Operation[Any, Any, Any]], socket: Socket, parts: Parts) -> Starlette:
+    app = Starlette(
+        routes=[*Handbook(api_of(operations)).routes, WebSocketRoute(WEBSOCKET_PATH, socket.serve)],
+        middleware=[
+            Middleware(RequestId),
+            Middleware(CountRequests, metrics=parts.metrics),
+            Middleware(Problems),
+        ],
+        exception_handlers=PROBLEM_HANDLERS,
+    )
+    # A redirect would be built from the Host header.
+    app.router.redirect_slashes = False
+    return app
+
+
+def _told(limits: LimitSettings) -> dict[str, int]:
+    return {
+        "content_characters": limits.content_characters,
+        "message_bytes": limits.message_bytes,
+        "messages_per_minute": limits.messages_per_minute,
+        "subscriptions": limits.subscriptions_per_connection,
+    }
+
+
+def _checks(parts: Parts) -> dict[str, Check]:
+    async def work() -> PartHealth:
+        draining = parts.engine.draining
+        return PartHealth(ok=not draining, detail="draining" if draining else "accepting")
+
+    async def model_servers() -> PartHealth:
+        # Work is accepted while no model server answers, so this doesn't make the process unready.
+        fleet = parts.fleet
+        return PartHealth(ok=True, detail=f"{fleet.answering} of {len(fleet.clients)} answer")
+
+    return {"work": work, "model_servers": model_servers}

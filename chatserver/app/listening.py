@@ -1,0 +1,33 @@
+"""The listening socket, with the options that every connection inherits from it."""
+
+import socket
+
+from chatserver.errors import StartRefused
+
+#: Milliseconds after which a peer that acknowledges nothing is taken for dead. Neither pings nor a
+#: close get rid of one that stopped reading; this does.
+_DEAD_AFTER_MS = 10_000
+#: Bytes the kernel buffers for a slow reader, so that a stall shows early.
+_SEND_BUFFER = 64 * 1024
+_BACKLOG = 2048
+
+
+def listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER_MS)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartRefused(f"Can't listen on {host} port {port}: {error.strerror}.") from error
+    listener.listen(_BACKLOG)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,153 @@
+"""The parts that are opened, run and closed: settings become a store, model servers and an engine."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from chatserver.chat.watching import Watchers
+from chatserver.engine.checkpoints import Checkpoints
+from chatserver.engine.engine import Engine
+from chatserver.engine.prompts import Prompts
+from chatserver.engine.queue import FirstCome
+from chatserver.engine.recovery import recover
+from chatserver.engine.runner import Runner
+from chatserver.engine.shelf import Shelf
+from chatserver.engine.slots import Slots
+from chatserver.generation.clock import Clock, SystemClock
+from chatserver.settings import Settings
+from chatserver.storage.conversations import Conversations
+from chatserver.storage.database import Database, DatabaseOptions
+from chatserver.storage.folder import DataFolder
+from chatserver.storage.generations import Generations
+from chatserver.storage.messages import Messages
+from chatserver.storage.writer import Writer, WriterOptions
+from chatserver.telemetry.metrics import Lane, Metrics
+from chatserver.transports.drain import Drain
+from chatserver.upstream.client import Deadlines, OllamaClient
+from chatserver.upstream.fleet import Fleet
+
+
+@dataclass(frozen=True)
+class Store:
+    writer: Writer
+    conversations: Conversations
+    messages: Messages
+    generations: Generations
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the process has to run, to watch and to end."""
+
+    settings: Settings
+    #: Signs cookies and tickets.
+    secret: bytes
+    clock: Clock
+    metrics: Metrics
+    watchers: Watchers
+    drain: Drain
+    store: Store
+    fleet: Fleet
+    prompts: Prompts
+    engine: Engine
+    checkpoints: Checkpoints
+
+
+@asynccontextmanager
+async def assemble(settings: Settings) -> AsyncIterator[Parts]:
+    """Open everything, take up what an earlier process left, and close it all in the end."""
+    async with AsyncExitStack() as stack:
+        metrics, watchers, clock = Metrics(), Watchers(), SystemClock()
+        folder = await stack.enter_async_context(
+            DataFolder(settings.server.data_dir, settings.server.grace_s)
+        )
+        store = await _open_store(stack, settings, folder, metrics, watchers)
+        fleet = await _open_fleet(stack, settings, clock)
+        prompts = Prompts(fleet, store.conversations, store.messages, settings.ollama, settings.generation)
+        parts = Parts(
+            settings=settings,
+            secret=settings.server.secret.get_secret_value().encode() or folder.secret(),
+            clock=clock,
+            metrics=metrics,
+            watchers=watchers,
+            drain=Drain(),
+            store=store,
+            fleet=fleet,
+            prompts=prompts,
+            engine=(engine := _make_engine(settings, store, prompts, clock, metrics)),
+            checkpoints=Checkpoints(engine.jobs, store.writer, settings.store.checkpoint_ms / 1000),
+        )
+        metrics.watch_generations(engine.counts)
+        metrics.watch_queue(partial(_lanes, engine))
+        await fleet.refresh()
+        await recover(store.generations, engine, settings.generation.attempts)
+        # Last in, first out: what the runs have grown by is saved before they are stopped.
+        stack.push_async_callback(engine.close)
+        stack.push_async_callback(parts.checkpoints.save)
+        yield parts
+
+
+async def _open_store(
+    stack: AsyncExitStack, settings: Settings, folder: DataFolder, metrics: Metrics, watchers: Watchers
+) -> Store:
+    database = await stack.enter_async_context(
+        Database.open(
+            settings.store.database_url or folder.database, DatabaseOptions(readers=settings.store.readers)
+        )
+    )
+    writer = await stack.enter_async_context(
+        Writer(
+            database,
+            WriterOptions(max_group=settings.store.group_commit_max),
+            on_commit=watchers.announce,
+            observe=metrics.committed,
+        )
+    )
+    return Store(writer, Conversations(database), Messages(database), Generations(database))
+
+
+async def _open_fleet(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Fleet:
+    ollama = settings.ollama
+    deadlines = Deadlines(
+        connect=ollama.connect_timeout_s,
+        first_token=ollama.first_token_timeout_s,
+        between_tokens=ollama.stall_timeout_s,
+    )
+    clients = [await stack.enter_async_context(OllamaClient(address, deadlines)) for address in ollama.urls]
+    return Fleet(clients, ollama.model, clock.now)
+
+
+def _make_engine(
+    settings: Settings, store: Store, prompts: Prompts, clock: Clock, metrics: Metrics
+) -> Engine:
+    generation, fleet = settings.generation, prompts.fleet
+    slots = Slots(settings.ollama.slots, fleet.hosts)
+
+    def make_runner(engine: Engine) -> Runner:
+        return Runner(
+            prompts=prompts,
+            fleet=fleet,
+            slots=slots,
+            writer=store.writer,
+            clock=clock,
+            metrics=metrics,
+            options=generation,
+            owner=f"inst_{secrets.token_hex(8)}",
+            slot_for=engine.slot_for,
+            give_back=engine.give_back,
+        )
+
+    return Engine(
+        order=FirstCome(),
+        slots=slots,
+        shelf=Shelf(generation.keep_finished_s, generation.keep_finished_bytes),
+        clock=clock,
+        most_waiting=settings.limits.waiting,
+        make_runner=make_runner,
+    )
+
+
+def _lanes(engine: Engine) -> dict[str, Lane]:
+    return {lane: Lane(depth, age) for lane, (depth, age) in engine.lanes().items()}

@@ -1,0 +1,126 @@
+"""One serving process: from its socket to its exit code."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import structlog
+import uvicorn
+import uvloop
+
+from chatserver.app.application import build_application
+from chatserver.app.background import Background
+from chatserver.app.demo import Demo
+from chatserver.app.listening import address_of, listen
+from chatserver.app.parts import Parts, assemble
+from chatserver.settings import Settings
+from chatserver.telemetry.logs import set_up_logging
+from chatserver.telemetry.loop import LoopLag
+
+#: Seconds for connections to close once nothing more is said on them.
+_LAST_WORDS = 5
+#: Seconds an idle connection is kept; longer than proxies keep theirs.
+_KEEP_ALIVE = 75
+
+log = structlog.get_logger()
+
+
+def serve(settings: Settings, *, demo: bool) -> int:
+    set_up_logging(settings.log.format, settings.log.level)
+    listener = listen(settings.server.host, settings.server.port)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings, listener, demo=demo))
+
+
+async def _serve(settings: Settings, listener: socket.socket, *, demo: bool) -> int:
+    async with assemble(settings) as parts:
+        server = Server(parts)
+        async with Background(server.stop) as background, Demo(parts.fleet) as stand_in:
+            background.start("model servers", parts.fleet.watch())
+            background.start("queue", parts.engine.rounds())
+            background.start("checkpoints", parts.checkpoints.run())
+            background.start("loop lag", LoopLag(parts.metrics.loop_lag).run())
+            if demo:
+                await stand_in.look()
+                background.start("simulated model", stand_in.watch())
+            log.info("serving", address=address_of(listener))
+            await server.serve(sockets=[listener])
+        return 1 if background.failed else 0
+
+
+class Server(uvicorn.Server):
+    """uvicorn, told to stop only when the readers are done: it closes its socket as soon as it is told."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(_config(parts))
+        self._parts = parts
+        self._draining: asyncio.Task[None] | None = None
+        #: A second signal: no more waiting.
+        self._hurry = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to drain; asked again, hurry."""
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain(), name="drain")
+        else:
+            self._hurry.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+        self.stop()
+
+    async def _drain(self) -> None:
+        engine, drain = self._parts.engine, self._parts.drain
+        engine.draining = True
+        log.info("draining", running=engine.running, readers=drain.readers)
+        waits = [
+            asyncio.create_task(self._all_done(), name="drain: all done"),
+            asyncio.create_task(self._hurry.wait(), name="drain: second signal"),
+        ]
+        grace = self._parts.settings.server.grace_s
+        done, _ = await asyncio.wait(waits, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if waits[0] not in done:
+            log.info("grace_over", running=engine.running, readers=drain.readers)
+        drain.finish()
+        self.should_exit = True
+
+    async def _all_done(self) -> None:
+        await self._parts.engine.finish()
+        await self._parts.drain.nobody()
+
+
+def _config(parts: Parts) -> uvicorn.Config:
+    settings = parts.settings
+    return uvicorn.Config(
+        build_application(parts),
+        lifespan="off",
+        http="httptools",
+        ws="websockets-sansio",
+        # Deflate costs 40 KiB a connection, and tokens are too small to gain by it.
+        ws_per_message_deflate=False,
+        ws_max_size=settings.limits.message_bytes,
+        ws_ping_interval=settings.streams.websocket_heartbeat_s,
+        ws_ping_timeout=settings.streams.pong_timeout_s,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_LAST_WORDS,
+        proxy_headers=bool(settings.server.trusted_proxies),
+        forwarded_allow_ips=list(settings.server.trusted_proxies),
+        server_header=False,
+        access_log=False,
+        log_config=None,
+    )
