@@ -66,6 +66,8 @@ async def _load_accepted(connection: Connection, ids: set[str]) -> dict[str, Acc
 
 async def _load_questions(connection: Connection, answers: set[str]) -> dict[str, Message]:
     """Answer -> what the person wrote."""
+    if not answers:
+        return {}
     query = (
         select_messages()
         .add_columns(_answers.c.id.label("answer"))

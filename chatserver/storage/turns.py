@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, insert, select, update
 
 from chatserver.errors import ChatserverError, Invalid, NotFound, TurnInProgress
 from chatserver.generation.principal import Principal
-from chatserver.generation.states import Lane, Status
+from chatserver.generation.states import UNFINISHED, Lane, Status
 from chatserver.storage.accepting import Accepting
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
@@ -18,14 +18,19 @@ from chatserver.storage.numbering import Numbering
 from chatserver.storage.records import Accepted, Generation, Idempotency, Message, Stored
 from chatserver.storage.rows import (
     accepted_generation,
-    message_of,
     row_of_generation,
     row_of_message,
     select_conversations,
-    select_messages,
 )
 from chatserver.storage.tables import conversations, generations, messages
 
+_PARENTS = select(
+    messages.c.id,
+    messages.c.conversation,
+    messages.c.role,
+    generations.c.id.label("generation"),
+    generations.c.status,
+).outerjoin(generations, generations.c.message == messages.c.id)
 _TOUCH = (
     update(conversations)
     .where(conversations.c.id == bindparam("of_conversation"))
@@ -78,7 +83,8 @@ class _Parent:
     conversation: str
     role: str
     generation: str | None
-    status: Status
+    #: Of the generation.
+    status: str | None
 
 
 @dataclass(slots=True)
@@ -154,7 +160,7 @@ class _Plan:
             raise NotFound
         if parent.role != "assistant":
             raise Invalid("A message follows an answer; this parent is none.", field="parent")
-        if parent.generation is not None and not parent.status.ended:
+        if parent.generation is not None and parent.status in UNFINISHED:
             raise TurnInProgress(parent.generation)
         return chosen
 
@@ -226,9 +232,5 @@ class _Plan:
 async def _load_parents(connection: Connection, ids: set[str]) -> dict[str, _Parent]:
     if not ids:
         return {}
-    rows = await connection.execute(select_messages().where(messages.c.id.in_(ids)))
-    parents = [message_of(row, ()) for row in rows]
-    return {
-        parent.id: _Parent(parent.conversation, parent.role, parent.generation, parent.status)
-        for parent in parents
-    }
+    rows = await connection.execute(_PARENTS.where(messages.c.id.in_(ids)))
+    return {row.id: _Parent(row.conversation, row.role, row.generation, row.status) for row in rows}

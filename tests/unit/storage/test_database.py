@@ -1,0 +1,159 @@
+import asyncio
+import sqlite3
+from contextlib import closing
+from itertools import pairwise
+
+import pytest
+from sqlalchemy import insert, text
+
+from chatserver.errors import ChatserverError, StartRefused, StoreUnavailable
+from chatserver.generation.ids import MESSAGE, new_id
+from chatserver.generation.pieces import Channel
+from chatserver.storage.checkpoints import Checkpoint, Part
+from chatserver.storage.database import Database, DatabaseOptions
+from chatserver.storage.tables import messages
+from tests.unit.storage.store import ALICE, NOW, begin, key, opened, turn
+
+
+async def lengthen(store, generation) -> None:
+    """Put 1,100 messages below an answer: deeper than SQLite lets cascades recurse."""
+    chain = [generation.message, *(new_id(MESSAGE) for _ in range(1_100))]
+    rows = [
+        {
+            "id": message,
+            "conversation": generation.conversation,
+            "parent": parent,
+            "role": "assistant",
+            "content": "",
+            "change": 0,
+            "created_at": NOW,
+        }
+        for parent, message in pairwise(chain)
+    ]
+    await store.database.write(lambda connection: connection.execute(insert(messages), rows))
+
+
+async def test_a_new_file_is_made_and_survives(tmp_path) -> None:
+    async with opened(tmp_path / "chat.db") as store:
+        conversation = await store.conversation()
+    async with opened(tmp_path / "chat.db") as store:
+        assert await store.conversations.get(ALICE, conversation.id) == conversation
+
+
+async def test_an_address_names_a_file_too(tmp_path) -> None:
+    async with opened(f"sqlite:///{tmp_path}/chat.db") as store:
+        await store.conversation()
+    assert (tmp_path / "chat.db").exists()
+
+
+@pytest.mark.parametrize("address", ["sqlite://", "sqlite:///:memory:", "mysql://here/chat", "nonsense"])
+async def test_other_addresses_are_refused_in_a_sentence(address) -> None:
+    with pytest.raises(StartRefused, match=r"store\.database_url is.*sqlite:///chat\.db\."):
+        async with Database.open(address, DatabaseOptions()):
+            pass
+
+
+async def test_a_file_that_is_no_database_is_refused_in_a_sentence(tmp_path) -> None:
+    (tmp_path / "chat.db").write_text("This is a letter, and not short enough to be taken for nothing." * 100)
+    with pytest.raises(StartRefused, match=r"chat\.db can't be opened: file is not a database\."):
+        async with opened(tmp_path / "chat.db"):
+            pass
+
+
+async def test_writes_are_on_disk_before_they_answer_and_readers_do_not_wait(store) -> None:
+    found = {}
+    for pragma in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "query_only"):
+        async with store.database.read() as connection:
+            found[pragma] = await connection.scalar(text(f"PRAGMA {pragma}"))
+        found["write", pragma] = await store.database.write(
+            lambda connection, pragma=pragma: connection.scalar(text(f"PRAGMA {pragma}"))
+        )
+    assert found == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "busy_timeout": 5000,
+        "query_only": 1,
+        ("write", "journal_mode"): "wal",
+        ("write", "synchronous"): 2,
+        ("write", "foreign_keys"): 1,
+        ("write", "busy_timeout"): 5000,
+        ("write", "query_only"): 0,
+    }
+
+
+async def test_a_read_waits_for_a_connection_only_so_long(database_file) -> None:
+    async with opened(database_file, DatabaseOptions(readers=1, read_wait_s=0.02)) as store:
+        async with store.database.read():
+            with pytest.raises(StoreUnavailable, match="can't be read"):
+                await store.conversations.page(ALICE, 10, None)
+        assert (await store.conversations.page(ALICE, 10, None)).items == ()
+
+
+async def test_a_reader_that_goes_away_leaves_its_connection_behind(database_file) -> None:
+    async with opened(database_file, DatabaseOptions(readers=1, read_wait_s=1)) as store:
+        for steps in range(12):
+            reading = asyncio.create_task(store.conversations.page(ALICE, 10, None))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+        assert (await store.conversations.page(ALICE, 10, None)).items == ()
+
+
+async def test_a_read_sees_one_moment(store) -> None:
+    count = text("SELECT count(*) FROM conversations")
+    async with store.database.read() as connection:
+        assert await connection.scalar(count) == 0
+        await store.conversation()
+        assert await connection.scalar(count) == 0
+    async with store.database.read() as connection:
+        assert await connection.scalar(count) == 1
+
+
+async def test_readers_can_not_write(store) -> None:
+    with pytest.raises(StoreUnavailable):
+        async with store.database.read() as connection:
+            await connection.execute(text("DELETE FROM conversations"))
+
+
+async def test_a_wrong_statement_is_a_fault_of_ours(store) -> None:
+    with pytest.raises(ChatserverError) as failure:
+        async with store.database.read() as connection:
+            await connection.execute(text("SELECT * FROM nowhere"))
+    assert type(failure.value) is ChatserverError
+
+
+async def test_a_transaction_waits_for_nothing_but_its_connection(store) -> None:
+    async def wait(_connection: object) -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="waited for something else"):
+        await store.database.write(wait)
+
+
+async def test_deleting_a_conversation_leaves_nothing_behind(store, database_file) -> None:
+    conversation = (await store.submit(begin(idempotency=key("c")))).conversation
+    accepted = await store.submit(turn(conversation, idempotency=key("t")))
+    await store.submit(Checkpoint((Part(accepted.generation.id, 1, 1, 0, Channel.ANSWER, "Hel"),)))
+    await lengthen(store, accepted.generation)
+    kept = await store.answered(await store.conversation())
+
+    await store.database.write(
+        lambda connection: connection.execute(
+            text("DELETE FROM conversations WHERE id = :id").bindparams(id=conversation.id)
+        )
+    )
+    with closing(sqlite3.connect(database_file)) as connection:
+        left = {
+            table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+            for table in ("conversations", "messages", "generations", "checkpoints", "idempotency")
+        }
+    assert left == {
+        "conversations": 1,
+        "messages": 2,
+        "generations": 1,
+        "checkpoints": 0,
+        "idempotency": 0,
+    }
+    assert await store.generations.find(kept.generation.id) is not None

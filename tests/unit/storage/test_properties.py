@@ -1,0 +1,174 @@
+"""Whatever is submitted, together or one after the other, numbers stay dense and the tree stays whole."""
+
+import asyncio
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chatserver.errors import ChatserverError, KeyReused
+from chatserver.generation.states import Status
+from chatserver.storage.command import Command
+from chatserver.storage.conversations import CreateConversation
+from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim, Claimed, Finish
+from chatserver.storage.records import Accepted, Generation, Message
+from chatserver.storage.turns import AcceptTurn, Current
+from tests.unit.storage.store import ALICE, NOW, Store, begin, finish, key, opened, turn, work
+
+KINDS = ["begin", "turn", "claim", "finish", "attempt", "cancel", "work"]
+#: (kind, one of those there are, one of those there are, a key or none)
+steps = st.tuples(
+    st.sampled_from(KINDS), st.integers(0, 5), st.integers(0, 5), st.sampled_from([None, None, "a", "b"])
+)
+groups = st.lists(st.lists(steps, min_size=1, max_size=8), min_size=1, max_size=8)
+property_settings = settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@dataclass
+class Model:
+    """What was made, and how many changes each conversation must have counted."""
+
+    conversations: list[str] = field(default_factory=list)
+    generations: list[Generation] = field(default_factory=list)
+    changes: Counter[str] = field(default_factory=Counter)
+
+    def command(self, step: tuple[str, int, int, str | None]) -> Command[object] | None:
+        kind, one, other, name = step
+        generation = self.generations[one % len(self.generations)] if self.generations else None
+        if kind == "begin":
+            return begin(idempotency=name and key(name, "begin"))
+        if kind == "work":
+            return work(idempotency=name and key(name, "work"), owner=name)
+        if kind == "turn" and self.conversations:
+            return self._turn(one, other, name)
+        if generation is None:
+            return None
+        return {
+            "claim": Claim(generation.id, "me", other % 3, NOW),
+            "finish": finish(generation, epoch=1 + other % 2),
+            "attempt": BeginAttempt(generation.id, 1, 2 + other),
+            "cancel": Cancel(generation.id, ALICE, NOW),
+        }.get(kind)
+
+    def _turn(self, one: int, other: int, name: str | None) -> AcceptTurn:
+        conversation = self.conversations[one % len(self.conversations)]
+        answers = [each.message for each in self.generations if each.conversation == conversation]
+        parent = [Current.LEAF, None, *answers][other % (2 + len(answers))]
+        same = key(name, f"turn {conversation}") if name else None
+        return turn(conversation, parent=parent, owner="me" if other % 2 else None, idempotency=same)
+
+    def note(self, command: Command[object], result: object) -> None:
+        if isinstance(result, ChatserverError) or getattr(result, "replayed", None):
+            return
+        if isinstance(command, CreateConversation):
+            self.conversations.append(command.id)
+            self.changes[command.id] += 1
+        elif isinstance(result, Accepted):
+            self.generations.append(result.generation)
+            self.changes[result.generation.conversation] += 4
+        elif isinstance(result, Claimed) or (isinstance(command, Finish) and result):
+            moved = next(each for each in self.generations if each.id == command.generation_id)
+            self.changes[moved.conversation] += 2
+
+
+@property_settings
+@given(groups)
+def test_any_interleaving_keeps_numbers_dense_and_the_tree_whole(empty_database, plan) -> None:
+    async def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            async with opened(shutil.copy(empty_database, Path(folder) / "chat.db")) as store:
+                model = Model()
+                for group in plan:
+                    commands = [command for step in group if (command := model.command(step))]
+                    results = await asyncio.gather(
+                        *(store.submit(command) for command in commands), return_exceptions=True
+                    )
+                    for command, result in zip(commands, results, strict=True):
+                        assert not isinstance(result, Exception) or isinstance(result, ChatserverError)
+                        model.note(command, result)
+                for conversation in model.conversations:
+                    await check(store, conversation, model.changes[conversation])
+                await check_generations(store, model.generations)
+
+    asyncio.run(run())
+
+
+async def check(store: Store, conversation: str, expected: int) -> None:
+    now = await store.conversations.get(ALICE, conversation)
+    changes = await store.conversations.changes(ALICE, conversation, 0, 10_000)
+    numbers = [change.number for change in changes]
+    assert now.change == expected
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == now.change
+
+    messages = {change.item.id: change.item for change in changes if isinstance(change.item, Message)}
+    assert now.leaf is None or messages[now.leaf].role == "assistant"
+    for message in messages.values():
+        parent = messages[message.parent] if message.parent else None
+        assert parent is None or parent.role != message.role
+        assert message.versions == tuple(
+            sorted(each.id for each in messages.values() if each.parent == message.parent)
+        )
+        assert (message.generation is None) == (message.role == "user")
+
+
+async def check_generations(store: Store, made: list[Generation]) -> None:
+    found = [await store.generations.find(generation.id) for generation in made]
+    unfinished = [generation for generation in found if not generation.status.ended]
+    assert await store.generations.unfinished() == sorted(unfinished, key=lambda each: each.id)
+    for generation in found:
+        assert (generation.status is Status.QUEUED) == (generation.epoch == 0)
+        assert (generation.result is not None) == generation.status.ended
+        assert (generation.final is not None) == generation.status.ended
+
+
+uses = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from(["x", "y"]), st.sampled_from(["work", "turn"])),
+    min_size=1,
+    max_size=12,
+)
+
+
+@property_settings
+@given(uses)
+def test_of_all_who_use_a_key_at_once_one_is_carried_out(empty_database, uses) -> None:
+    async def run() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            async with opened(shutil.copy(empty_database, Path(folder) / "chat.db")) as store:
+                conversation = await store.conversation()
+                commands = [
+                    work(idempotency=key(name, kind + body))
+                    if kind == "work"
+                    else turn(conversation, parent=None, idempotency=key(name, kind + body))
+                    for name, body, kind in uses
+                ]
+                results = await asyncio.gather(
+                    *(store.submit(command) for command in commands), return_exceptions=True
+                )
+                made = await store.generations.unfinished()
+            for name in {name for name, _, _ in uses}:
+                check_key(
+                    [
+                        (command, result)
+                        for command, result in zip(commands, results, strict=True)
+                        if command.idempotency.key == name
+                    ]
+                )
+            assert len(made) == len({name for name, _, _ in uses})
+
+    asyncio.run(run())
+
+
+def check_key(outcomes: list[tuple[Command[object], object]]) -> None:
+    accepted = [(command, result) for command, result in outcomes if isinstance(result, Accepted)]
+    assert len({result.generation.id for _, result in accepted}) == 1
+    assert sum(result.replayed is None for _, result in accepted) == 1
+    assert len({command.idempotency.fingerprint for command, _ in accepted}) == 1
+    refused = [result for _, result in outcomes if not isinstance(result, Accepted)]
+    assert all(isinstance(refusal, KeyReused) for refusal in refused)
