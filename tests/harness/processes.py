@@ -1,0 +1,131 @@
+"""Real processes for tests: started on free ports, waited for, and ended by their own ids."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+#: Seconds a process may take to start, and to end once it was told.
+START_S = 30
+END_S = 40
+
+
+@dataclass
+class Process:
+    """A command of ours that prints its address when it listens."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+    process: asyncio.subprocess.Process | None = None
+    url: str = ""
+    #: What it said on standard error (servers) or standard output (simulators), line by line.
+    lines: list[str] = field(default_factory=list)
+    _reader: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "chatserver",
+            *self.arguments,
+            env={**os.environ, **self.environment},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=2**20,
+        )
+        listening = asyncio.Event()
+        self._reader = asyncio.create_task(self._read(listening), name="process output")
+        waiting = asyncio.create_task(listening.wait())
+        done, _ = await asyncio.wait(
+            {self._reader, waiting}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        waiting.cancel()
+        if not listening.is_set():
+            raise AssertionError(f"{self.arguments} didn't start: {done}\n" + "\n".join(self.lines[-20:]))
+
+    async def _read(self, listening: asyncio.Event) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        async for raw in self.process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            self.lines.append(line)
+            address = _address_in(line)
+            if address and not listening.is_set():
+                self.url = address
+                listening.set()
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    async def kill(self) -> None:
+        """End it as a crash would: kill -9."""
+        await self._end(signal.SIGKILL)
+
+    async def terminate(self) -> int:
+        """End it as an operator would; gives the exit code."""
+        return await self._end(signal.SIGTERM)
+
+    async def wait(self) -> int:
+        assert self.process is not None
+        async with asyncio.timeout(END_S):
+            code = await self.process.wait()
+            if self._reader is not None:
+                await self._reader
+        return code
+
+    def signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    async def _end(self, number: int) -> int:
+        if self.process is not None and self.process.returncode is None:
+            self.signal(number)
+        return await self.wait()
+
+
+def _address_in(line: str) -> str:
+    """Find the address in a server's JSON line or a simulator's sentence."""
+    if '"serving"' in line:
+        return str(json.loads(line)["address"])
+    if line.startswith("{"):
+        return ""
+    words = [word.rstrip(".,") for word in line.split()]
+    return next((word for word in words if word.startswith("http://127.0.0.1:")), "")
+
+
+@asynccontextmanager
+async def running(process: Process) -> AsyncIterator[Process]:
+    await process.start()
+    try:
+        yield process
+    finally:
+        if process.process is not None and process.process.returncode is None:
+            await process.kill()
+
+
+def simulator(*options: str) -> Process:
+    """A simulated Ollama: `simulator("--rate", "50", "--diverge")`."""
+    return Process(["simulate-ollama", "--port", "0", *options], {})
+
+
+def server(data_dir: Path, upstream: str, settings: Mapping[str, Any] | None = None, port: int = 0) -> Process:
+    """A server with settings as `{"ollama.slots": 200}`."""
+    given = {"ollama.urls": upstream, "server.data_dir": data_dir, **(settings or {})}
+    environment = {f"CHATSERVER_{name.replace('.', '__').upper()}": str(value) for name, value in given.items()}
+    return Process(["serve", "--port", str(port)], {**environment, "CHATSERVER_LOG__FORMAT": "json"})
+
+
+async def simulator_stats(url: str) -> dict[str, Any]:
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        answer = await http.get("/_sim/stats")
+        return dict(answer.json())
