@@ -10,6 +10,7 @@ from chatserver.errors import ChatserverError, KeyReused
 from chatserver.generation.principal import Principal
 from chatserver.storage.command import Command, Transaction
 from chatserver.storage.connection import Connection
+from chatserver.storage.database import Database
 from chatserver.storage.records import Idempotency, Stored
 from chatserver.storage.tables import idempotency
 
@@ -44,6 +45,15 @@ class Known:
     conversation: str | None
     generation: str | None
     created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A key that is looked up outside of any command."""
+
+    principal: Principal
+    idempotency: Idempotency
+    now_ms: int
 
 
 class Keys:
@@ -103,6 +113,20 @@ class Keys:
         ]
         await transaction.write(_FORGET, outdated)
         await transaction.write(insert(idempotency), [_row(name, known) for name, known in self._new.items()])
+
+
+class Repeats:
+    """Finds the answer that a request got before."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, principal: Principal, idempotency: Idempotency, now_ms: int) -> Stored | None:
+        """Give that answer, or None; KeyReused where the key stands for something else."""
+        asked = Asked(principal, idempotency, now_ms)
+        async with self._database.read() as connection:
+            known = (await Keys.load(connection, [asked])).find(asked)
+        return known.stored if known else None
 
 
 @dataclass(frozen=True, slots=True)

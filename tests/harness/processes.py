@@ -120,7 +120,15 @@ def simulator(*options: str) -> Process:
 
 def server(data_dir: Path, upstream: str, settings: Mapping[str, Any] | None = None, port: int = 0) -> Process:
     """A server with settings as `{"ollama.slots": 200}`."""
-    given = {"ollama.urls": upstream, "server.data_dir": data_dir, **(settings or {})}
+    given = {
+        "ollama.urls": upstream,
+        "server.data_dir": data_dir,
+        # Tests send as one user what many would; those about limits set their own.
+        "limits.messages_per_minute": 1_000_000,
+        "limits.per_address_per_minute": 1_000_000,
+        "limits.outstanding_per_user": 1_000_000,
+        **(settings or {}),
+    }
     environment = {f"CHATSERVER_{name.replace('.', '__').upper()}": str(value) for name, value in given.items()}
     return Process(["serve", "--port", str(port)], {**environment, "CHATSERVER_LOG__FORMAT": "json"})
 
