@@ -1,0 +1,1 @@
+"""What the simulated models say: made from the messages alone, and the same each time."""

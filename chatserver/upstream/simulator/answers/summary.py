@@ -1,0 +1,111 @@
+"""Summaries as an extract: what was told first, then the sentences with names, numbers and dates."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chatserver.upstream.simulator.answers.facts import Fact, facts_in, sentences
+from chatserver.upstream.simulator.answers.reading import Reading
+from chatserver.upstream.simulator.vocabulary import load_vocabulary
+
+_ASKED = re.compile(
+    r"\b(?:summari[sz](?:e|es|ing)|summary|tl;?dr|condense|resum(?:a|e|ir|o)|sumário|recapitul\w+)\b",
+    re.IGNORECASE,
+)
+_SPEAKER = re.compile(
+    r"^\W*(?P<who>user|human|person|assistant|ai|model|system|usuári[oa]|pessoa|assistente)\W*:\s*",
+    re.IGNORECASE,
+)
+_LIMIT = re.compile(r"(\d{1,5})[ -]?(words?|tokens?|palavras?)", re.IGNORECASE)
+_DETAIL = re.compile(r"\d|(?<=[a-zà-ÿ,] )[A-ZÀ-Þ]\w+")
+_DEFAULT_TOKENS = 150
+_TOKENS_PER_WORD = 1.4
+#: A message with more words or lines than an instruction has brings the text to be summarised along.
+_LONGEST_INSTRUCTION = 25
+
+
+@dataclass(frozen=True)
+class _Said:
+    """One sentence of the text, and whether a person (and not the model) said it."""
+
+    text: str
+    by_person: bool
+
+
+def summarise(reading: Reading) -> str | None:
+    """Return the extract if one is asked for, by the person or by the instructions."""
+    by_instruction = bool(_ASKED.search("".join(sentences(reading.instructions)[:1])))
+    if not by_instruction and not _asked_by(reading.question):
+        return None
+    said = list(_source(reading, whole=by_instruction))
+    lines = list(_lines(said))
+    if not lines:
+        return reading.say("summary_empty")
+    limit = _token_limit(f"{reading.instructions} {reading.question}")
+    return "\n".join(_within(limit, [reading.say("summary_intro"), *lines]))
+
+
+def _asked_by(question: str) -> bool:
+    """Tell whether the first or the last sentence asks for a summary; in between it is part of the text."""
+    all_of_it = sentences(question)
+    return any(_ASKED.search(sentence) for sentence in (*all_of_it[:1], *all_of_it[-1:]))
+
+
+def _source(reading: Reading, *, whole: bool) -> Iterator[_Said]:
+    brought = [text for text in sentences(reading.question) if whole or not _ASKED.search(text)]
+    if whole or "\n" in reading.question or len(" ".join(brought).split()) > _LONGEST_INSTRUCTION:
+        yield from _transcript(brought)
+        return
+    for message in reading.earlier:
+        if message.role != "tool":
+            for sentence in sentences(message.content):
+                yield _Said(sentence, by_person=message.role != "assistant")
+
+
+def _transcript(lines: Sequence[str]) -> Iterator[_Said]:
+    """Read a conversation that was pasted as text; a line without a speaker goes on with the last one."""
+    by_person = True
+    for line in lines:
+        speaker = _SPEAKER.match(line)
+        if speaker:
+            by_person = speaker["who"].lower() not in ("assistant", "ai", "model", "assistente")
+            line = line[speaker.end() :]  # noqa: PLW2901 - what is left of it
+        if line:
+            yield _Said(line, by_person)
+
+
+def _lines(said: Sequence[_Said]) -> Iterator[str]:
+    facts: dict[str, Fact] = {}
+    rest: list[_Said] = []
+    for one in said:
+        found = list(facts_in(one.text)) if one.by_person else []
+        facts.update((fact.key, fact) for fact in found)
+        if not found and not one.text.endswith(("?", ":")):
+            rest.append(one)
+    for fact in facts.values():
+        yield f"- {fact.key[0].upper()}{fact.key[1:]}: {fact.value}"
+    # Sorting is stable, so equals keep the order in which they were said.
+    for text in dict.fromkeys(one.text for one in sorted(rest, key=_weight)):
+        yield text if text.startswith("- ") else f"- {text}"
+
+
+def _weight(said: _Said) -> tuple[bool, bool]:
+    """Sort people before models, and details before generalities."""
+    return not said.by_person, not _DETAIL.search(said.text)
+
+
+def _token_limit(text: str) -> int:
+    found = _LIMIT.search(text)
+    if not found:
+        return _DEFAULT_TOKENS
+    number = int(found[1])
+    return number if found[2].lower().startswith("token") else round(number * _TOKENS_PER_WORD)
+
+
+def _within(limit: int, lines: Sequence[str]) -> Iterator[str]:
+    left = limit
+    for line in lines:
+        cost = load_vocabulary().count(line) + 1
+        if cost <= left:
+            left -= cost
+            yield line
