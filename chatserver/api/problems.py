@@ -103,13 +103,14 @@ class Problems:
             return await self.app(scope, receive, send)
         begun = False
 
-        async def watch(message: Message) -> None:
+        # Not async: a stream's every token passes here, and is handed on without a coroutine of its own.
+        def watch(message: Message) -> object:
             nonlocal begun
             begun = True
-            await send(message)
+            return send(message)
 
         try:
-            await self.app(scope, receive, watch)
+            await self.app(scope, receive, watch)  # type: ignore[arg-type]
         except ClientDisconnect:
             return None
         except Exception as error:  # noqa: BLE001 - the last place where anything can be answered
@@ -140,14 +141,15 @@ class RequestId:
         request_id = _given_id(scope) or secrets.token_hex(16)
         scope.setdefault("state", {})["request_id"] = request_id
 
-        async def send_with_id(message: Message) -> None:
+        # Not async for the same reason as in Problems.
+        def send_with_id(message: Message) -> object:
             if message["type"] in _OPENINGS:
                 message.setdefault("headers", [])
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
-            await send(message)
+            return send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            return await self.app(scope, receive, send_with_id)
+            return await self.app(scope, receive, send_with_id)  # type: ignore[arg-type]
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -1,13 +1,16 @@
 """The application: what can be called, made of the parts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 
+from chatserver.access.frontier import KnownHosts, SecurityHeaders
 from chatserver.access.gate import Gate
+from chatserver.access.hosts import Hosts
 from chatserver.access.tickets import Tickets
 from chatserver.access.visitors import Visitors
 from chatserver.api.conversations import ConversationCalls
@@ -30,6 +33,7 @@ from chatserver.transports.sources import Sources
 from chatserver.transports.websocket import Socket
 
 WEBSOCKET_PATH = "/api/v1/ws"
+_PREFLIGHT_KEPT_S = 3600
 
 
 def build_application(parts: Parts) -> Starlette:
@@ -85,15 +89,30 @@ def _around(operations: Iterable[Operation[Any, Any, Any]], socket: Socket, part
     app = Starlette(
         routes=[*Handbook(api_of(operations)).routes, WebSocketRoute(WEBSOCKET_PATH, socket.serve)],
         middleware=[
+            Middleware(SecurityHeaders),
             Middleware(RequestId),
             Middleware(CountRequests, metrics=parts.metrics),
+            # Outside of Problems, so that a page elsewhere can read what was wrong.
+            Middleware(CORSMiddleware, **_cors(parts.settings.server.public_origins)),
             Middleware(Problems),
+            Middleware(KnownHosts, hosts=Hosts(parts.settings.server.public_origins)),
         ],
         exception_handlers=PROBLEM_HANDLERS,
     )
     # A redirect would be built from the Host header.
     app.router.redirect_slashes = False
     return app
+
+
+def _cors(origins: Sequence[str]) -> dict[str, Any]:
+    return {
+        "allow_origins": list(origins),
+        "allow_credentials": True,
+        "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
+        "allow_headers": ["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"],
+        "expose_headers": ["Retry-After", "X-Request-ID"],
+        "max_age": _PREFLIGHT_KEPT_S,
+    }
 
 
 def _told(limits: LimitSettings) -> dict[str, int]:
