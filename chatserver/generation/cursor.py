@@ -18,11 +18,11 @@ class Cursor:
     connection can wait for a hundred generations at once.
     """
 
-    __slots__ = ("_feed", "_on_news", "_place", "position")
+    __slots__ = ("_feed", "_place", "notify", "position")
 
     def __init__(self, feed: Feed, position: Position, on_news: Callable[[], None]) -> None:
         self._feed = feed
-        self._on_news = on_news
+        self.notify = on_news
         #: The queue place last told.
         self._place: Place | None = None
         self.position = position
@@ -41,9 +41,6 @@ class Cursor:
     @property
     def at_end(self) -> bool:
         return self._feed.log.ended and self.position == self._feed.log.position
-
-    def notify(self) -> None:
-        self._on_news()
 
     def read(self) -> Batch | None:
         """What is new since the last read, or None. Never waits, and never gives anything twice."""

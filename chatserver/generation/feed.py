@@ -65,8 +65,12 @@ class Feed:
             self.log.add(piece)
         self._changed()
 
-    def append(self, position: Position, piece: Piece) -> None:
-        if self.log.append(position, piece):
+    def append(self, first: Position, pieces: Sequence[Piece]) -> None:
+        """Put what another process wrote, the first piece at `first`; what is known changes nothing."""
+        before = self.log.top
+        for n, piece in enumerate(pieces, first.n):
+            self.log.append(Position(first.epoch, n), piece)
+        if self.log.top > before:
             self._changed()
 
     def move(self, place: Place | None) -> None:
@@ -90,6 +94,9 @@ class Feed:
 
     def leave(self, listener: Listener) -> None:
         self._listeners.discard(listener)
+        if not self._listeners:
+            # Of a log that has ended no change would ever clear them.
+            self._batches.clear()
 
     def _changed(self) -> None:
         self._batches.clear()

@@ -7,7 +7,7 @@ import time
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_CHARACTERS = 10
 _RANDOM_CHARACTERS = 12
-_ID = re.compile(r"^(conv|msg|gen)_[0-9a-hjkmnp-tv-z]{22}$")
+_ID = re.compile(r"(conv|msg|gen)_[0-9a-hjkmnp-tv-z]{22}")
 
 CONVERSATION = "conv"
 MESSAGE = "msg"
@@ -30,7 +30,7 @@ def new_id(kind: str) -> str:
 
 
 def is_id(kind: str, text: str) -> bool:
-    return bool(_ID.match(text)) and text.startswith(kind + "_")
+    return bool(_ID.fullmatch(text)) and text.startswith(kind + "_")
 
 
 def _encode(number: int, width: int) -> str:

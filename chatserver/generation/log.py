@@ -1,6 +1,5 @@
 """The append-only log of one generation: plain data, without clock, network or event loop."""
 
-from collections.abc import Iterator
 from hashlib import sha256
 from itertools import zip_longest
 
@@ -60,7 +59,8 @@ class TokenLog:
         """Begin `epoch` after piece n; what an older owner wrote beyond it is void."""
         if epoch in {begun.epoch for begun in self._epochs}:
             return False
-        if epoch < self.epoch:
+        # Epoch 0 is nobody's: the start, and a stored log's own numbers, are given under it.
+        if epoch <= self.epoch:
             raise StaleEpoch(f"Epoch {epoch} comes after epoch {self.epoch} has begun.")
         if n > self.top:
             raise GapInLog(expected=self.top + 1, got=n + 1)
@@ -78,9 +78,7 @@ class TokenLog:
             return False
         if position.epoch > self.epoch or position.n > self.top + 1:
             raise GapInLog(expected=self.top + 1, got=position.n)
-        if self.ended:
-            raise LogEnded
-        self._take(piece)
+        self.add(piece)
         return True
 
     def add(self, piece: Piece) -> None:
@@ -109,10 +107,19 @@ class TokenLog:
 
         A reader that stands before the last reset gets that reset first and nothing older.
         """
-        first = max(n, self._void - 1, 0)
+        pieces = self._pieces
+        n, top = max(n, self._void - 1, 0), len(pieces)
         entries: list[Entry] = []
-        for number, piece in self._joined(first):
-            entries.append((self.position_of(number), piece))
+        while n < top:
+            piece, first, n = pieces[n], n, n + 1
+            if isinstance(piece, Delta):
+                texts = [piece.text]
+                while n < top and isinstance(more := pieces[n], Delta) and more.channel is piece.channel:
+                    texts.append(more.text)
+                    n += 1
+                if n > first + 1:
+                    piece = Delta(piece.channel, "".join(texts))
+            entries.append((self.position_of(n), piece))
         return entries
 
     def position_of(self, n: int) -> Position:
@@ -159,21 +166,6 @@ class TokenLog:
                 return self.top if following is None else following.n
         return None
 
-    def _joined(self, first: int) -> Iterator[tuple[int, Piece]]:
-        pieces = self._pieces
-        n, top = first, len(pieces)
-        while n < top:
-            piece = pieces[n]
-            n += 1
-            if isinstance(piece, Delta) and n < top:
-                run = n
-                while n < top and _continues(pieces[n], piece.channel):
-                    n += 1
-                if n > run:
-                    text = "".join(delta.text for delta in pieces[run - 1 : n])  # type: ignore[union-attr]
-                    piece = Delta(piece.channel, text)
-            yield n, piece
-
 
 class StoredLog(TokenLog):
     """A finished log as the store keeps it: the whole text, but no longer where its pieces began.
@@ -204,7 +196,3 @@ class StoredLog(TokenLog):
 
 def text_sha256(text: str) -> str:
     return sha256(text.encode()).hexdigest()
-
-
-def _continues(piece: Piece, channel: Channel) -> bool:
-    return isinstance(piece, Delta) and piece.channel is channel

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from chatserver.errors import GapInLog
 from chatserver.generation.feed import Feed
@@ -56,44 +57,41 @@ class Replica:
             self._hints.append(hint)
 
     def check(self, top: Position) -> None:
-        """Compare with the top of the shared log: a lost last hint shows no gap."""
+        """Compare with the top of the shared log: a lost last hint shows no gap.
+
+        A reader's position tells the same. One under a newer epoch than is known here is to be checked,
+        and the history read, before that reader gets anything: it might be told to forget for nothing.
+        """
         mine = self._feed.log
-        if top.epoch > mine.epoch or (top.epoch == mine.epoch and top.n > mine.top):
+        if not mine.ended and top > (mine.epoch, mine.top):
             self.behind = True
 
     def history(self, history: History) -> None:
         """Take in what was read, then the hints that came meanwhile."""
-        self.behind = False
         self._merge(history)
+        self.behind = False
         hints, self._hints = self._hints, deque(maxlen=_HINTS_KEPT)
         for hint in hints:
             self.hint(hint)
 
     def _merge(self, history: History) -> None:
-        following = [*history.epochs[1:], None]
-        for begun, after in zip(history.epochs, following, strict=True):
-            if begun.epoch < self._feed.log.epoch:
-                continue
-            self._feed.begin(begun.epoch, begun.n)
-            last = len(history.pieces) if after is None else after.n
-            for n in range(begun.n + 1, last + 1):
-                self._feed.append(Position(begun.epoch, n), history.pieces[n - 1])
+        for begun, after in zip_longest(history.epochs, history.epochs[1:]):
+            if not self._is_stale(begun.epoch):
+                self._feed.begin(begun.epoch, begun.n)
+                last = after.n if after else len(history.pieces)
+                self._feed.append(Position(begun.epoch, begun.n + 1), history.pieces[begun.n : last])
 
     def _place(self, hint: Hint) -> bool:
         """Put a hint into the log; False where something before it is missing."""
-        if self._is_stale(hint):
-            return True
         try:
-            if isinstance(hint, Opened):
-                self._feed.begin(hint.epoch, hint.n)
-                return True
-            epoch, first = hint.first
-            for n, piece in enumerate(hint.pieces, first):
-                self._feed.append(Position(epoch, n), piece)
+            match hint:
+                case Opened(epoch, n) if not self._is_stale(epoch):
+                    self._feed.begin(epoch, n)
+                case Appended(first, pieces) if not self._is_stale(first.epoch):
+                    self._feed.append(first, pieces)
         except GapInLog:
             return False
         return True
 
-    def _is_stale(self, hint: Hint) -> bool:
-        epoch = hint.epoch if isinstance(hint, Opened) else hint.first.epoch
+    def _is_stale(self, epoch: int) -> bool:
         return epoch < self._feed.log.epoch or self._feed.log.ended

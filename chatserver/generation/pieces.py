@@ -1,6 +1,6 @@
 """What a log consists of. A piece is never changed once it is in a log."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -76,7 +76,7 @@ class Ending:
     #: SHA-256 of the answer channel since the last reset, as UTF-8, in hexadecimal.
     sha256: str
     usage: Usage | None = None
-    error: Fault | None = field(default=None)
+    error: Fault | None = None
 
 
 Piece = Started | Delta | ToolCalls | Reset | Ending

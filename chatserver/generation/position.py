@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 from chatserver.errors import MalformedPosition
 
 # Bounded, so that a position always fits a 64-bit column.
-_TEXT = re.compile(r"^(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,11})$", re.ASCII)
+_TEXT = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,11})", re.ASCII)
 
 
 class Position(NamedTuple):
@@ -24,7 +24,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        found = _TEXT.match(text)
+        found = _TEXT.fullmatch(text)
         if found is None:
             raise MalformedPosition(field="after")
         return cls(int(found[1]), int(found[2]))
