@@ -118,8 +118,8 @@ class _Work:
             await play(send, self._connection)
 
     def _lines(self) -> Lines:
-        stamped = bool(self._completion.options.get("sim_stamp"))
-        return Lines(self._completion.shape, self._completion.request.model, stamped=stamped)
+        completion = self._completion
+        return Lines(completion.shape, completion.request.model, stamped=completion.stamped)
 
     def _pace(self) -> Pace:
         options = self._server.options

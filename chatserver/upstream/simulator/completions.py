@@ -53,6 +53,11 @@ class Completion:
         """Whether the model thinks first, which those that can do unless they are told not to."""
         return self.model.can("thinking") and self.request.think is not False
 
+    @property
+    def stamped(self) -> bool:
+        """Whether each token begins with the time it was sent, in microseconds since the epoch."""
+        return bool(self.options.get("sim_stamp")) or "stamp" in self._directives()
+
     def prompt(self) -> Prompt:
         window = Window(
             self.launch.num_ctx, self.request.truncate, self.launch.shift, self.options.get("num_keep", 4)
@@ -69,12 +74,16 @@ class Completion:
 
     def wished_faults(self) -> list[Fault]:
         """Return what the last message of the person asks to go wrong."""
-        said = [message.content for message in self.messages if message.role == "user"]
-        wish = directives(said[-1]).get("fault") if said else None
+        wish = self._directives().get("fault")
         try:
             return [parse_fault(wish)] if wish else []
         except ValueError as problem:
             raise Refusal(400, str(problem)) from problem
+
+    def _directives(self) -> dict[str, str]:
+        """Return the marks in the last message of the person."""
+        said = [message.content for message in self.messages if message.role == "user"]
+        return directives(said[-1]) if said else {}
 
 
 def read_chat(body: bytes, default_context: int) -> Completion:
