@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import structlog
 from starlette.requests import HTTPConnection
 
 from chatserver.access.tickets import Grant, Ticket, Tickets
@@ -24,7 +25,7 @@ class Gate:
         known = self.visitors.known(connection.headers.get("cookie", ""))
         if known is None and elsewhere:
             raise Unauthenticated("A page elsewhere fetches a ticket first, so that it is known.")
-        return known or LOCAL
+        return _in_logs(known or LOCAL)
 
     def reader(self, connection: HTTPConnection, grant: Grant, target: str) -> Principal:
         """Tell who opens a stream: by ticket, where there is one."""
@@ -33,7 +34,7 @@ class Gate:
             return self.principal(connection)
         self.check_origin(connection)
         ticket.check(grant, target)
-        return ticket.principal
+        return _in_logs(ticket.principal)
 
     def check_origin(self, connection: HTTPConnection) -> bool:
         """Refuse pages of foreign origins; True for an allowed page that isn't our own."""
@@ -47,6 +48,12 @@ class Gate:
     def _ticket(self, connection: HTTPConnection) -> Ticket | None:
         text = connection.query_params.get("ticket")
         return None if text is None else self.tickets.read(text)
+
+
+def _in_logs(principal: Principal) -> Principal:
+    """Name who asks on every line that is logged for this call."""
+    structlog.contextvars.bind_contextvars(tenant=principal.tenant, user=principal.user)
+    return principal
 
 
 def _host_of(origin: str) -> str:

@@ -16,6 +16,7 @@ from chatserver.app.background import Background
 from chatserver.app.demo import Demo
 from chatserver.app.listening import address_of, listen
 from chatserver.app.parts import Parts, assemble
+from chatserver.chat.operations import forget_old_keys
 from chatserver.settings import Settings
 from chatserver.telemetry.logs import set_up_logging
 from chatserver.telemetry.loop import LoopLag
@@ -42,6 +43,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, demo: bool) -> 
             background.start("model servers", parts.fleet.watch())
             background.start("queue", parts.engine.rounds())
             background.start("checkpoints", parts.checkpoints.run())
+            background.start("idempotency keys", forget_old_keys(parts.store.writer, parts.clock))
             background.start("loop lag", LoopLag(parts.metrics.loop_lag).run())
             if demo:
                 await stand_in.look()

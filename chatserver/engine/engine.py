@@ -228,7 +228,7 @@ class Engine:
         self._pace.ran(self._clock.now() - begun)
 
     def _spawn(self, job: Job, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work, name=f"run {job.generation}")
+        task = asyncio.create_task(_named_in_logs(job, work), name=f"run {job.generation}")
         self._tasks.add(task)
         task.add_done_callback(partial(self._done, job))
 
@@ -255,3 +255,9 @@ class Engine:
     def _tell_place(self, job: Job, position: int) -> None:
         eta_ms = self._pace.eta_ms(position, self._slots.total(job.model))
         job.feed.move(Place(position, eta_ms))
+
+
+async def _named_in_logs(job: Job, work: Coroutine[None, None, None]) -> None:
+    who = job.principal
+    with structlog.contextvars.bound_contextvars(generation=job.generation, tenant=who.tenant, user=who.user):
+        await work

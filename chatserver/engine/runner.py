@@ -100,7 +100,7 @@ class Runner:
             assert job.stopped is not None
             return Outcome(job.stopped)
         except Exception:
-            log.exception("run_failed", generation=job.generation)
+            log.exception("run_failed")
             fault = Fault("internal_error", "The server failed while this answer was being made.")
             return Outcome(Reason.INTERRUPTED, fault=fault)
 
@@ -130,7 +130,7 @@ class Runner:
                 spent = job.lane is Lane.BACKGROUND and job.attempt >= self.options.attempts
                 if job.lane is not Lane.BACKGROUND or not error.passing or spent:
                     return _failed(error, spent=spent)
-                log.info("attempt_failed", generation=job.generation, code=error.code)
+                log.info("attempt_failed", code=error.code)
             hold.release()
             await asyncio.sleep(_backoff(job.attempt, self.options))
             hold.take(await self.slot_for(job))
@@ -153,7 +153,7 @@ class Runner:
                 if slot is None:
                     raise
                 self.metrics.upstream_request(error.code)
-                log.info("another_upstream", generation=job.generation, code=error.code)
+                log.info("another_upstream", code=error.code)
                 hold.take(slot)
 
     async def _slot_elsewhere(self, job: Job, tried: set[OllamaClient], error: UpstreamError) -> Slot | None:
@@ -224,7 +224,7 @@ class Runner:
         self.metrics.ended(final_status(outcome.reason, spent=outcome.spent), outcome.reason)
         if usage is not None:
             self.metrics.tokens(prompt=usage.prompt_tokens, completion=usage.completion_tokens)
-        log.info("ended", generation=job.generation, reason=outcome.reason, attempt=job.attempt)
+        log.info("ended", reason=outcome.reason, attempt=job.attempt)
 
     async def _save(self, command: Command[R]) -> R:
         """Submit a command; while the disk or the database is away, wait for it."""

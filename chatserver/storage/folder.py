@@ -50,9 +50,12 @@ class DataFolder:
     def secret(self) -> bytes:
         """Made once, and the same ever after."""
         path = self.path / "secret"
-        if not path.exists():
-            self._make_secret(path)
-        secret = path.read_bytes()
+        try:
+            if not path.exists():
+                self._make_secret(path)
+            secret = path.read_bytes()
+        except OSError as error:
+            raise StartRefused(f"The signing secret {path} can't be used: {error.strerror}.") from error
         if len(secret) != _SECRET_BYTES:
             raise StartRefused(
                 f"The signing secret {path} is damaged; remove it to have a new one made, which signs "

@@ -19,8 +19,12 @@ def upgrade_file(path: Path, lock_wait_s: float) -> None:
     engine = create_engine(sqlite.file_url(path, driver="sqlite"), poolclass=NullPool, hide_parameters=True)
     sqlite.prepare_writer(engine, lock_wait_s)
     try:
+        # For its owner alone, whatever the folder allows; SQLite gives the files beside it the same mode.
+        path.touch(mode=0o600)
         with engine.begin() as connection:
             _upgrade(connection, path)
+    except OSError as error:
+        raise StartRefused(f"The database {path} can't be made: {error.strerror}.") from error
     except DBAPIError as error:
         raise StartRefused(f"The database {path} can't be opened: {error.orig}.") from error
 
