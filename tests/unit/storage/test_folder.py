@@ -82,3 +82,10 @@ async def test_a_damaged_secret_is_told_rather_than_replaced(tmp_path) -> None:
         with pytest.raises(StartRefused, match="secret is damaged"):
             folder.secret()
     assert (tmp_path / "secret").read_bytes() == b"short"
+
+
+async def test_a_secret_that_can_not_be_read_is_told_in_a_sentence(tmp_path) -> None:
+    (tmp_path / "secret").mkdir()
+    async with DataFolder(tmp_path, wait_s=0) as folder:
+        with pytest.raises(StartRefused, match=r"secret can't be used: Is a directory\."):
+            folder.secret()

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from chatserver.errors import KeyReused, TurnInProgress
-from chatserver.storage.keys import KEPT_MS, ForgetKeys
+from chatserver.storage.keys import KEPT_MS, ForgetKeys, Repeats
 from tests.unit.storage.store import ALICE, BOB, NOW, begin, finish, key, reply, turn, work
 
 
@@ -101,3 +101,14 @@ async def test_old_keys_are_forgotten(store) -> None:
     assert await store.submit(ForgetKeys(NOW + 1)) == 0
     assert (await store.submit(work(idempotency=key("old")))).generation.id != old.generation.id
     assert (await store.submit(work(idempotency=key("new")))).replayed is not None
+
+
+async def test_a_key_can_be_looked_up_before_anything_else(store) -> None:
+    repeats = Repeats(store.database)
+    assert await repeats.find(ALICE, key("k"), NOW) is None
+    accepted = await store.submit(work(idempotency=key("k")))
+    assert await repeats.find(ALICE, key("k"), NOW) == reply(accepted)
+    assert await repeats.find(ALICE, key("k"), NOW + KEPT_MS) is None
+    assert await repeats.find(BOB, key("k"), NOW) is None
+    with pytest.raises(KeyReused):
+        await repeats.find(ALICE, key("k", "other"), NOW)

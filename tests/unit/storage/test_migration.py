@@ -1,4 +1,5 @@
 import sqlite3
+import stat
 from contextlib import closing
 
 import pytest
@@ -79,9 +80,25 @@ def test_a_percent_sign_in_the_path_is_no_trouble(tmp_path) -> None:
     migration.upgrade_file(tmp_path / "100%d" / "chat.db", lock_wait_s=1)
 
 
+def test_the_file_is_made_for_its_owner_alone(tmp_path) -> None:
+    migration.upgrade_file(tmp_path / "chat.db", lock_wait_s=1)
+    with closing(sqlite3.connect(tmp_path / "chat.db")) as connection, connection:
+        connection.execute("DELETE FROM messages")
+        made = sorted(tmp_path.iterdir())
+        assert [path.name for path in made] == ["chat.db", "chat.db-shm", "chat.db-wal"]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o600}
+
+
 def test_a_folder_that_is_not_there_is_told_in_a_sentence(tmp_path) -> None:
-    with pytest.raises(StartRefused, match="can't be opened: unable to open database file"):
+    with pytest.raises(StartRefused, match=r"can't be made: No such file or directory\."):
         migration.upgrade_file(tmp_path / "missing" / "chat.db", lock_wait_s=1)
+
+
+def test_a_file_that_is_locked_is_told_in_a_sentence(database_file) -> None:
+    with closing(sqlite3.connect(database_file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StartRefused, match=r"can't be opened: database is locked\."):
+            migration.upgrade_file(database_file, lock_wait_s=0.01)
 
 
 def test_the_command_brings_the_database_of_the_data_folder_up_to_date(tmp_path) -> None:

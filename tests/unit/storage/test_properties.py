@@ -1,23 +1,26 @@
 """Whatever is submitted, together or one after the other, numbers stay dense and the tree stays whole."""
 
 import asyncio
-import shutil
-import tempfile
 from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import count
+from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatserver.errors import ChatserverError, KeyReused
+from chatserver.generation.principal import Principal
 from chatserver.generation.states import Status
 from chatserver.storage.command import Command
 from chatserver.storage.conversations import CreateConversation
 from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim, Claimed, Finish
 from chatserver.storage.records import Accepted, Generation, Message
 from chatserver.storage.turns import AcceptTurn, Current
-from tests.unit.storage.store import ALICE, NOW, Store, begin, finish, key, opened, turn, work
+from tests.unit.storage.store import NOW, Store, begin, finish, key, opened, turn, work
 
 KINDS = ["begin", "turn", "claim", "finish", "attempt", "cancel", "work"]
 #: (kind, one of those there are, one of those there are, a key or none)
@@ -25,15 +28,29 @@ steps = st.tuples(
     st.sampled_from(KINDS), st.integers(0, 5), st.integers(0, 5), st.sampled_from([None, None, "a", "b"])
 )
 groups = st.lists(st.lists(steps, min_size=1, max_size=8), min_size=1, max_size=8)
-property_settings = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+Run = Callable[[Callable[[Store, Principal], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def run(database_file) -> Iterator[Run]:
+    """Runs each example on one store, as a user of its own: opening a store takes longer than an example."""
+    users = count()
+    with asyncio.Runner() as runner:
+        opening = AsyncExitStack()
+        store = runner.run(opening.enter_async_context(opened(database_file)))
+        yield lambda example: runner.run(example(store, Principal("home", f"user {next(users)}")))
+        runner.run(opening.aclose())
+
+
+def for_all(strategy: st.SearchStrategy[Any], check: Callable[[Any], None]) -> None:
+    settings(max_examples=30, deadline=None)(given(strategy)(check))()
 
 
 @dataclass
 class Model:
     """What was made, and how many changes each conversation must have counted."""
 
+    user: Principal
     conversations: list[str] = field(default_factory=list)
     generations: list[Generation] = field(default_factory=list)
     changes: Counter[str] = field(default_factory=Counter)
@@ -42,9 +59,9 @@ class Model:
         kind, one, other, name = step
         generation = self.generations[one % len(self.generations)] if self.generations else None
         if kind == "begin":
-            return begin(idempotency=name and key(name, "begin"))
+            return begin(principal=self.user, idempotency=name and key(name, "begin"))
         if kind == "work":
-            return work(idempotency=name and key(name, "work"), owner=name)
+            return work(principal=self.user, idempotency=name and key(name, "work"), owner=name)
         if kind == "turn" and self.conversations:
             return self._turn(one, other, name)
         if generation is None:
@@ -53,7 +70,7 @@ class Model:
             "claim": Claim(generation.id, "me", other % 3, NOW),
             "finish": finish(generation, epoch=1 + other % 2),
             "attempt": BeginAttempt(generation.id, 1, 2 + other),
-            "cancel": Cancel(generation.id, ALICE, NOW),
+            "cancel": Cancel(generation.id, self.user, NOW),
         }.get(kind)
 
     def _turn(self, one: int, other: int, name: str | None) -> AcceptTurn:
@@ -61,7 +78,8 @@ class Model:
         answers = [each.message for each in self.generations if each.conversation == conversation]
         parent = [Current.LEAF, None, *answers][other % (2 + len(answers))]
         same = key(name, f"turn {conversation}") if name else None
-        return turn(conversation, parent=parent, owner="me" if other % 2 else None, idempotency=same)
+        owner = "me" if other % 2 else None
+        return turn(conversation, principal=self.user, parent=parent, owner=owner, idempotency=same)
 
     def note(self, command: Command[object], result: object) -> None:
         if isinstance(result, ChatserverError) or getattr(result, "replayed", None):
@@ -77,31 +95,32 @@ class Model:
             self.changes[moved.conversation] += 2
 
 
-@property_settings
-@given(groups)
-def test_any_interleaving_keeps_numbers_dense_and_the_tree_whole(empty_database, plan) -> None:
-    async def run() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            async with opened(shutil.copy(empty_database, Path(folder) / "chat.db")) as store:
-                model = Model()
-                for group in plan:
-                    commands = [command for step in group if (command := model.command(step))]
-                    results = await asyncio.gather(
-                        *(store.submit(command) for command in commands), return_exceptions=True
-                    )
-                    for command, result in zip(commands, results, strict=True):
-                        assert not isinstance(result, Exception) or isinstance(result, ChatserverError)
-                        model.note(command, result)
-                for conversation in model.conversations:
-                    await check(store, conversation, model.changes[conversation])
-                await check_generations(store, model.generations)
+def test_any_interleaving_keeps_numbers_dense_and_the_tree_whole(run) -> None:
+    def check_plan(plan: list[list[tuple[str, int, int, str | None]]]) -> None:
+        async def example(store: Store, user: Principal) -> None:
+            model = Model(user)
+            for group in plan:
+                await carry_out(store, model, group)
+            for conversation in model.conversations:
+                await check(store, user, conversation, model.changes[conversation])
+            await check_generations(store, user, model.generations)
 
-    asyncio.run(run())
+        run(example)
+
+    for_all(groups, check_plan)
 
 
-async def check(store: Store, conversation: str, expected: int) -> None:
-    now = await store.conversations.get(ALICE, conversation)
-    changes = await store.conversations.changes(ALICE, conversation, 0, 10_000)
+async def carry_out(store: Store, model: Model, group: list[tuple[str, int, int, str | None]]) -> None:
+    commands = [command for step in group if (command := model.command(step))]
+    results = await asyncio.gather(*(store.submit(command) for command in commands), return_exceptions=True)
+    for command, result in zip(commands, results, strict=True):
+        assert not isinstance(result, Exception) or isinstance(result, ChatserverError)
+        model.note(command, result)
+
+
+async def check(store: Store, user: Principal, conversation: str, expected: int) -> None:
+    now = await store.conversations.get(user, conversation)
+    changes = await store.conversations.changes(user, conversation, 0, 10_000)
     numbers = [change.number for change in changes]
     assert now.change == expected
     assert numbers == sorted(set(numbers))
@@ -118,10 +137,15 @@ async def check(store: Store, conversation: str, expected: int) -> None:
         assert (message.generation is None) == (message.role == "user")
 
 
-async def check_generations(store: Store, made: list[Generation]) -> None:
-    found = [await store.generations.find(generation.id) for generation in made]
-    unfinished = [generation for generation in found if not generation.status.ended]
-    assert await store.generations.unfinished() == sorted(unfinished, key=lambda each: each.id)
+async def unfinished_of(store: Store, user: Principal) -> list[Generation]:
+    return [each for each in await store.generations.unfinished() if each.principal == user]
+
+
+async def check_generations(store: Store, user: Principal, made: list[Generation]) -> None:
+    found = (await store.generations.page(user, None, 1000, None)).items
+    assert {each.id for each in found} == {each.id for each in made}
+    unfinished = [each for each in reversed(found) if not each.status.ended]
+    assert await unfinished_of(store, user) == unfinished
     for generation in found:
         assert (generation.status is Status.QUEUED) == (generation.epoch == 0)
         assert (generation.result is not None) == generation.status.ended
@@ -135,34 +159,28 @@ uses = st.lists(
 )
 
 
-@property_settings
-@given(uses)
-def test_of_all_who_use_a_key_at_once_one_is_carried_out(empty_database, uses) -> None:
-    async def run() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            async with opened(shutil.copy(empty_database, Path(folder) / "chat.db")) as store:
-                conversation = await store.conversation()
-                commands = [
-                    work(idempotency=key(name, kind + body))
-                    if kind == "work"
-                    else turn(conversation, parent=None, idempotency=key(name, kind + body))
-                    for name, body, kind in uses
-                ]
-                results = await asyncio.gather(
-                    *(store.submit(command) for command in commands), return_exceptions=True
-                )
-                made = await store.generations.unfinished()
-            for name in {name for name, _, _ in uses}:
-                check_key(
-                    [
-                        (command, result)
-                        for command, result in zip(commands, results, strict=True)
-                        if command.idempotency.key == name
-                    ]
-                )
-            assert len(made) == len({name for name, _, _ in uses})
+def test_of_all_who_use_a_key_at_once_one_is_carried_out(run) -> None:
+    def check_uses(uses: list[tuple[str, str, str]]) -> None:
+        async def example(store: Store, user: Principal) -> None:
+            conversation = await store.conversation(user)
+            commands = [
+                work(principal=user, idempotency=key(name, kind + body))
+                if kind == "work"
+                else turn(conversation, principal=user, parent=None, idempotency=key(name, kind + body))
+                for name, body, kind in uses
+            ]
+            results = await asyncio.gather(
+                *(store.submit(command) for command in commands), return_exceptions=True
+            )
+            outcomes = list(zip(commands, results, strict=True))
+            names = {name for name, _, _ in uses}
+            for name in names:
+                check_key([outcome for outcome in outcomes if outcome[0].idempotency.key == name])
+            assert len(await unfinished_of(store, user)) == len(names)
 
-    asyncio.run(run())
+        run(example)
+
+    for_all(uses, check_uses)
 
 
 def check_key(outcomes: list[tuple[Command[object], object]]) -> None:
