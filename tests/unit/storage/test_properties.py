@@ -43,7 +43,7 @@ def run(database_file) -> Iterator[Run]:
 
 
 def for_all(strategy: st.SearchStrategy[Any], check: Callable[[Any], None]) -> None:
-    settings(max_examples=30, deadline=None)(given(strategy)(check))()
+    settings(max_examples=20, deadline=None)(given(strategy)(check))()
 
 
 @dataclass
