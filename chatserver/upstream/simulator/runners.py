@@ -77,19 +77,13 @@ class Runners:
     @asynccontextmanager
     async def slot(self, runner: Runner) -> AsyncIterator[None]:
         """Wait for one of the model's slots and hold it while the block runs."""
-        self._stats.waiting += 1
-        try:
+        with self._stats.one_waiting():
             await runner.slots.acquire()
-        finally:
-            self._stats.waiting -= 1
-        self._stats.in_flight += 1
-        self._stats.changed()
         try:
-            yield
+            with self._stats.one_in_flight():
+                yield
         finally:
-            self._stats.in_flight -= 1
             runner.slots.release()
-            self._stats.changed()
 
     def unload(self, model: SimulatedModel) -> None:
         """Let `model` go as soon as nobody uses it."""
@@ -117,15 +111,13 @@ class Runners:
         if self._awaiting_load >= self._options.max_queue:
             raise Refusal(503, SERVER_BUSY)
         self._awaiting_load += 1
-        self._stats.waiting += 1
-        self._stats.changed()
         try:
-            async with self._loading:
-                # Whoever was before may have loaded it.
-                return self._fitting(model, launch) or await self._replace(model, launch)
+            with self._stats.one_waiting():
+                async with self._loading:
+                    # Whoever was before may have loaded it.
+                    return self._fitting(model, launch) or await self._replace(model, launch)
         finally:
             self._awaiting_load -= 1
-            self._stats.waiting -= 1
 
     async def _replace(self, model: SimulatedModel, launch: Launch) -> Runner:
         """Load under the requester's own task: if its client leaves, the load is aborted."""

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import orjson
@@ -36,6 +37,26 @@ class Stats:
     def ended(self, outcome: Outcome) -> None:
         self.outcomes[outcome] += 1
         self.changed()
+
+    @contextmanager
+    def one_waiting(self) -> Iterator[None]:
+        self.waiting += 1
+        self.changed()
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+            self.changed()
+
+    @contextmanager
+    def one_in_flight(self) -> Iterator[None]:
+        self.in_flight += 1
+        self.changed()
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            self.changed()
 
     def keep(self, path: str, body: bytes) -> None:
         self._kept.append((path, body[:_LONGEST_KEPT_BODY]))
