@@ -12,6 +12,12 @@ _ASKED = re.compile(
     r"\b(?:summari[sz](?:e|es|ing)|summary|tl;?dr|condense|resum(?:a|e|ir|o)|sumário|recapitul\w+)\b",
     re.IGNORECASE,
 )
+#: Instructions may also bring a summary along; only those that tell to write one count.
+_INSTRUCTED = re.compile(
+    r"\b(?:summari[sz]e|condense|resuma"
+    r"|(?:write|update|make|escreva|atualize) (?:\w+ ){0,3}(?:summary|summaries|resumos?))\b",
+    re.IGNORECASE,
+)
 _SPEAKER = re.compile(
     r"^\W*(?P<who>user|human|person|assistant|ai|model|system|usuári[oa]|pessoa|assistente)\W*:\s*",
     re.IGNORECASE,
@@ -34,7 +40,7 @@ class _Said:
 
 def summarise(reading: Reading) -> str | None:
     """Return the extract if one is asked for, by the person or by the instructions."""
-    by_instruction = bool(_ASKED.search("".join(sentences(reading.instructions)[:1])))
+    by_instruction = bool(_INSTRUCTED.search(" ".join(sentences(reading.instructions)[:2])))
     if not by_instruction and not _asked_by(reading.question):
         return None
     said = list(_source(reading, whole=by_instruction))

@@ -25,7 +25,7 @@ _WRITINGS = (
 )
 _JOKE = re.compile(r"\b(?:joke|piada)\b", re.IGNORECASE)
 _SUM = re.compile(
-    r"(?<![\d.-])(-?\d{1,9}(?:\.\d{1,6})?)\s*([-+*/x\u00d7\u00f7])\s*(-?\d{1,9}(?:\.\d{1,6})?)(?![\d.-]\d)"
+    r"(?<![\d.-])(-?\d{1,9}(?:\.\d{1,6})?)\s*([-+*/x\u00d7\u00f7])\s*(-?\d{1,9}(?:\.\d{1,6})?)(?![\d.-]*\d)"
 )
 _CALCULATE = re.compile(r"what|how much|calc|comput|quanto|=|^[\s\d.+*/x\u00d7\u00f7-]+\??$", re.IGNORECASE)
 _OPERATIONS: dict[str, Callable[[float, float], float]] = {

@@ -1,0 +1,56 @@
+from chatserver.upstream.simulator.vocabulary import load_vocabulary
+
+TALK = (
+    "My name is Joana. I live in Porto. The budget is 4500 euros.",
+    "Nice to meet you! What a lovely city.",
+    "We fly on 12 May 2026 with Bruno. It is sunny today and everybody is happy.",
+    "Have a good flight!",
+)
+
+
+def test_a_summary_holds_facts_names_numbers_and_dates_first(ask) -> None:
+    summary = ask(*TALK, "Please summarise our conversation.").splitlines()
+    assert summary[1:5] == [
+        "- Name: Joana",
+        "- Home: Porto",
+        "- Budget: 4500 euros",
+        "- We fly on 12 May 2026 with Bruno.",
+    ]
+
+
+def test_a_summary_keeps_to_its_limit(ask) -> None:
+    summary = ask(*TALK, "Summarise this in at most 40 tokens.")
+    assert "Joana" in summary
+    assert load_vocabulary().count(summary) <= 40
+
+
+def test_a_pasted_conversation_is_summarised_by_instruction(ask) -> None:
+    pasted = "user: my name is Ana\nassistant: My name is Sim.\nuser: The deadline is 3 March."
+    summary = ask(pasted, system="You summarise conversations in at most 200 tokens.")
+    assert "- Name: Ana" in summary
+    assert "- Deadline: 3 March" in summary
+
+
+def test_a_summary_of_a_summary_keeps_the_facts(ask) -> None:
+    summary = ask(*TALK, "Please summarise our conversation.")
+    request = f"Update the summary.\n\nOld summary:\n{summary}\n\nNew messages:\nuser: I live in Braga"
+    again = ask(request)
+    assert "- Name: Joana" in again
+    assert "- Budget: 4500 euros" in again
+    assert "- Home: Braga" in again
+    assert "Porto" not in again
+
+
+def test_a_summary_answers_later_questions(ask) -> None:
+    summary = ask(*TALK, "Please summarise our conversation.")
+    assert "4500" in ask("What is the budget?", system=f"What was said before:\n{summary}")
+
+
+def test_summaries_in_portuguese(ask) -> None:
+    summary = ask("Meu nome é Rui. A reunião é na sexta.", "Certo!", "Resuma a nossa conversa, por favor.")
+    assert summary.splitlines()[0] == "O que importa até agora:"
+    assert "Rui" in summary
+
+
+def test_nothing_to_summarise_is_said(ask) -> None:
+    assert ask("Summarise our conversation.") == "There is nothing to summarise yet."
