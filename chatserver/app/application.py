@@ -92,8 +92,7 @@ def _around(operations: Iterable[Operation[Any, Any, Any]], socket: Socket, part
             Middleware(SecurityHeaders),
             Middleware(RequestId),
             Middleware(CountRequests, metrics=parts.metrics),
-            # Outside of Problems, so that a page elsewhere can read what was wrong.
-            Middleware(CORSMiddleware, **_cors(parts.settings.server.public_origins)),
+            *_cors(parts.settings.server.public_origins),
             Middleware(Problems),
             Middleware(KnownHosts, hosts=Hosts(parts.settings.server.public_origins)),
         ],
@@ -104,15 +103,21 @@ def _around(operations: Iterable[Operation[Any, Any, Any]], socket: Socket, part
     return app
 
 
-def _cors(origins: Sequence[str]) -> dict[str, Any]:
-    return {
-        "allow_origins": list(origins),
-        "allow_credentials": True,
-        "allow_methods": ["GET", "POST", "PUT", "PATCH", "DELETE"],
-        "allow_headers": ["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"],
-        "expose_headers": ["Retry-After", "X-Request-ID"],
-        "max_age": _PREFLIGHT_KEPT_S,
-    }
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    """Let pages elsewhere call; outside of Problems, so that they can also read what was wrong."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_credentials=True,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID"],
+            max_age=_PREFLIGHT_KEPT_S,
+        )
+    ]
 
 
 def _told(limits: LimitSettings) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """One serving process: from its socket to its exit code."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from chatserver.telemetry.loop import LoopLag
 _LAST_WORDS = 5
 #: Seconds an idle connection is kept; longer than proxies keep theirs.
 _KEEP_ALIVE = 75
+#: Objects made and not freed before the youngest are looked through; Python's own 700 is for small programs.
+_COLLECT_AFTER = 20_000
 
 log = structlog.get_logger()
 
@@ -48,9 +51,20 @@ async def _serve(settings: Settings, listener: socket.socket, *, demo: bool) -> 
             if demo:
                 await stand_in.look()
                 background.start("simulated model", stand_in.watch())
+            _spare_collector()
             log.info("serving", address=address_of(listener))
             await server.serve(sockets=[listener])
         return 1 if background.failed else 0
+
+
+def _spare_collector() -> None:
+    """Leave what was made at start out of garbage collection, and collect less often.
+
+    Tokens make many objects and no cycles; at the default threshold the collector took 5 % of the CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
 class Server(uvicorn.Server):

@@ -26,24 +26,19 @@ class TokenLog:
         self._void = 0
         #: Characters of text held, of both channels.
         self.characters = 0
+        #: The last piece is an Ending. These two are asked for every token, so they are kept, not found out.
+        self.ended = False
+        #: The newest epoch, 0 before the first has begun.
+        self.epoch = 0
 
     @property
     def top(self) -> int:
         return len(self._pieces)
 
     @property
-    def epoch(self) -> int:
-        """The newest epoch, 0 before the first has begun."""
-        return self._epochs[-1].epoch if self._epochs else 0
-
-    @property
     def begins_at(self) -> int:
         """The number of the last reset, or 0: what follows it is the whole."""
         return self._void
-
-    @property
-    def ended(self) -> bool:
-        return bool(self._pieces) and isinstance(self._pieces[-1], Ending)
 
     @property
     def ending(self) -> Ending | None:
@@ -70,6 +65,7 @@ class TokenLog:
         # Where the log had to begin again from less, epochs that began later never happened.
         self._epochs = [begun for begun in self._epochs if begun.n <= n]
         self._epochs.append(Position(epoch, n))
+        self.epoch = epoch
         return True
 
     def append(self, position: Position, piece: Piece) -> bool:
@@ -83,7 +79,7 @@ class TokenLog:
 
     def add(self, piece: Piece) -> None:
         """Put `piece` next, as the owner under the newest epoch does."""
-        if not self._epochs:
+        if not self.epoch:
             raise StaleEpoch("No epoch has begun.")
         if self.ended:
             raise LogEnded
@@ -97,7 +93,7 @@ class TokenLog:
         """
         if position == START:
             return self._void
-        if not self._epochs or (position.epoch == self.epoch and not self.ended):
+        if (position.epoch == self.epoch and not self.ended) or not self.epoch:
             return position.n
         last = self._last_under(position.epoch)
         return None if last is None or position.n > last else position.n
@@ -153,6 +149,8 @@ class TokenLog:
             self.characters += len(piece.text)
         elif isinstance(piece, Reset):
             self._void = len(self._pieces)
+        elif isinstance(piece, Ending):
+            self.ended = True
 
     def _drop_beyond(self, n: int) -> None:
         kept = self._pieces[:n]

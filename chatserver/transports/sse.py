@@ -70,10 +70,9 @@ class EventStream(Response):
                         body += _HEARTBEAT
                     if body:
                         await send({"type": "http.response.body", "body": body, "more_body": True})
-                    elif source.ended:
+                    if source.ended:
                         return
-                    else:
-                        await bell.wait()
+                    await bell.wait()
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """One Ollama server: asks it, drains what it streams at full speed, and names what went wrong."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -78,28 +78,31 @@ class OllamaClient:
         Leaving this call in any way closes the connection, which is how a model is told to stop.
         """
         splitter = LineSplitter(_LONGEST_LINE)
-        loop = asyncio.get_running_loop()
-        begun = False
+        silence = _Silence(self._deadlines.between_tokens)
         try:
-            async with asyncio.timeout(self._deadlines.first_token) as silence:
-                async with self._stream("/api/chat", body) as chunks:
-                    async for chunk in chunks:
-                        events = [event for line in splitter.feed(chunk) for event in read_chat_line(line)]
-                        done = _hand_over(events, take)
-                        if done is not None:
-                            return done
-                        begun = begun or bool(events)
-                        if begun:
-                            silence.reschedule(loop.time() + self._deadlines.between_tokens)
-                events = [event for line in splitter.flush() for event in read_chat_line(line)]
-                done = _hand_over(events, take)
+            async with asyncio.timeout(self._deadlines.first_token) as scope:
+                with silence.ends(scope):
+                    done = await self._drain(body, splitter, take, silence)
         except TimeoutError as error:
-            raise (Stalled if begun else FirstTokenTimeout) from error
+            raise (Stalled if silence.broken else FirstTokenTimeout) from error
         except PayloadTooLarge as error:
             raise BadUpstreamData from error
         if done is None:
             raise NoDone
         return done
+
+    async def _drain(
+        self, body: dict[str, Any], splitter: LineSplitter, take: Take, silence: "_Silence"
+    ) -> Done | None:
+        async with self._stream("/api/chat", body) as chunks:
+            async for chunk in chunks:
+                events = [event for line in splitter.feed(chunk) for event in read_chat_line(line)]
+                done = _hand_over(events, take)
+                if done is not None:
+                    return done
+                if events or silence.broken:
+                    silence.hear()
+        return _hand_over([event for line in splitter.flush() for event in read_chat_line(line)], take)
 
     async def version(self) -> str:
         return str((await self._ask("GET", "/api/version")).get("version", ""))
@@ -147,7 +150,9 @@ class OllamaClient:
             response = await self._http.send(request, stream=True)
             if response.status_code != httpx.codes.OK:
                 raise await _refusal(response)
-            yield response.aiter_raw()
+            # Not aiter_raw: its bookkeeping costs as much a chunk as reading the chunk.
+            assert isinstance(response.stream, httpx.AsyncByteStream)
+            yield aiter(response.stream)
         except httpx.HTTPError as error:
             if response is None:
                 raise Unreachable(f"The model server at {self.base_url} can't be reached.") from error
@@ -155,6 +160,48 @@ class OllamaClient:
         finally:
             if response is not None:
                 await response.aclose()
+
+
+class _Silence:
+    """Ends a scope in which nothing is heard for too long, counted from the first thing heard.
+
+    It looks once a period, so a token costs the noting of a time and not a timer.
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._longest = longest
+        self._heard = 0.0
+        self._scope: asyncio.Timeout | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def broken(self) -> bool:
+        return self._timer is not None
+
+    @contextmanager
+    def ends(self, scope: asyncio.Timeout) -> Iterator[None]:
+        self._scope = scope
+        try:
+            yield
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def hear(self) -> None:
+        self._heard = self._loop.time()
+        if self._timer is None:
+            assert self._scope is not None
+            self._scope.reschedule(None)
+            self._timer = self._loop.call_later(self._longest, self._look)
+
+    def _look(self) -> None:
+        assert self._scope is not None
+        due = self._heard + self._longest
+        if due <= self._loop.time():
+            self._scope.reschedule(due)
+        else:
+            self._timer = self._loop.call_at(due, self._look)
 
 
 def _hand_over(events: list[ChatEvent], take: Take) -> Done | None:
