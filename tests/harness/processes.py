@@ -16,6 +16,8 @@ import httpx
 #: Seconds a process may take to start, and to end once it was told.
 START_S = 30
 END_S = 40
+#: Seconds a simulator's figures may take to become what a test waits for.
+STATS_S = 10
 
 
 @dataclass
@@ -31,6 +33,18 @@ class Process:
     _reader: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        listening = await self.launch()
+        waiting = asyncio.create_task(listening.wait())
+        assert self._reader is not None
+        done, _ = await asyncio.wait(
+            {self._reader, waiting}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        waiting.cancel()
+        if not listening.is_set():
+            raise AssertionError(f"{self.arguments} didn't start: {done}\n" + "\n".join(self.lines[-20:]))
+
+    async def launch(self) -> asyncio.Event:
+        """Start it without waiting; what is given is set as soon as it listens."""
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -43,13 +57,7 @@ class Process:
         )
         listening = asyncio.Event()
         self._reader = asyncio.create_task(self._read(listening), name="process output")
-        waiting = asyncio.create_task(listening.wait())
-        done, _ = await asyncio.wait(
-            {self._reader, waiting}, timeout=START_S, return_when=asyncio.FIRST_COMPLETED
-        )
-        waiting.cancel()
-        if not listening.is_set():
-            raise AssertionError(f"{self.arguments} didn't start: {done}\n" + "\n".join(self.lines[-20:]))
+        return listening
 
     async def _read(self, listening: asyncio.Event) -> None:
         assert self.process is not None
@@ -61,6 +69,11 @@ class Process:
             if address and not listening.is_set():
                 self.url = address
                 listening.set()
+
+    @property
+    def complaints(self) -> list[str]:
+        """What a server logged as an error of its own, which nothing is that others do to it."""
+        return [line for line in self.lines if '"level": "error"' in line or '"level": "critical"' in line]
 
     @property
     def pid(self) -> int:
@@ -105,8 +118,8 @@ def _address_in(line: str) -> str:
 
 @asynccontextmanager
 async def running(process: Process) -> AsyncIterator[Process]:
-    await process.start()
     try:
+        await process.start()
         yield process
     finally:
         if process.process is not None and process.process.returncode is None:
@@ -118,7 +131,9 @@ def simulator(*options: str) -> Process:
     return Process(["simulate-ollama", "--port", "0", *options], {})
 
 
-def server(data_dir: Path, upstream: str, settings: Mapping[str, Any] | None = None, port: int = 0) -> Process:
+def server(
+    data_dir: Path, upstream: str, settings: Mapping[str, Any] | None = None, port: int = 0
+) -> Process:
     """A server with settings as `{"ollama.slots": 200}`."""
     given = {
         "ollama.urls": upstream,
@@ -129,11 +144,16 @@ def server(data_dir: Path, upstream: str, settings: Mapping[str, Any] | None = N
         "limits.outstanding_per_user": 1_000_000,
         **(settings or {}),
     }
-    environment = {f"CHATSERVER_{name.replace('.', '__').upper()}": str(value) for name, value in given.items()}
+    environment = {
+        f"CHATSERVER_{name.replace('.', '__').upper()}": str(value) for name, value in given.items()
+    }
     return Process(["serve", "--port", str(port)], {**environment, "CHATSERVER_LOG__FORMAT": "json"})
 
 
-async def simulator_stats(url: str) -> dict[str, Any]:
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
-        answer = await http.get("/_sim/stats")
-        return dict(answer.json())
+async def simulator_stats(url: str, **wanted: int) -> dict[str, Any]:
+    """What a simulator has seen: now, or as soon as its figures are as wanted."""
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=START_S) as http:
+        answer = await http.get("/_sim/stats", params={**wanted, "wait": STATS_S} if wanted else {})
+    stats = dict(answer.json())
+    assert stats.items() >= wanted.items(), f"{wanted} never came: {stats}"
+    return stats

@@ -1,0 +1,97 @@
+"""What a program does over HTTP: begins conversations, sends turns, hands in work, looks, stops."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+Json = dict[str, Any]
+
+#: Seconds a plain call may take on a slow and busy machine.
+CALL_S = 20
+
+_PROBLEM_MEMBERS = {"type", "title", "status", "code", "detail", "request_id"}
+
+
+class Refused(Exception):
+    """The server answered with a problem document."""
+
+    def __init__(self, problem: Json) -> None:
+        self.problem = problem
+        super().__init__(str(problem))
+
+
+@dataclass(frozen=True)
+class Client:
+    http: httpx.AsyncClient
+
+    @property
+    def url(self) -> str:
+        return str(self.http.base_url).rstrip("/")
+
+    @property
+    def cookies(self) -> str:
+        """The cookies that were set, as a Cookie header."""
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.http.cookies.jar)
+
+    async def begin(self, **body: Any) -> str:
+        """Begin a conversation; gives its id."""
+        return str((await self.call("POST", "/conversations", body))["id"])
+
+    async def send(self, conversation: str, content: str, key: str | None = None, **body: Any) -> Json:
+        """Send a turn; gives `{message, generation}`."""
+        path = f"/conversations/{conversation}/messages"
+        return await self.call("POST", path, {"content": content, **body}, key)
+
+    async def ask(self, content: str, **body: Any) -> str:
+        """Send a turn in a conversation of its own; gives the generation's id."""
+        return str((await self.send(await self.begin(), content, **body))["generation"]["id"])
+
+    async def hand_in(self, prompt: str, key: str | None = None, **body: Any) -> str:
+        """Hand in work; gives the generation's id."""
+        accepted = await self.call("POST", "/generations", {"prompt": prompt, **body}, key)
+        return str(accepted["generation"]["id"])
+
+    async def generation(self, generation: str) -> Json:
+        return await self.call("GET", f"/generations/{generation}")
+
+    async def messages(self, conversation: str) -> list[Json]:
+        return list((await self.call("GET", f"/conversations/{conversation}/messages"))["items"])
+
+    async def cancel(self, generation: str) -> Json:
+        return await self.call("POST", f"/generations/{generation}/cancel")
+
+    async def ticket(self, **target: str) -> str:
+        return str((await self.call("POST", "/tickets", target))["ticket"])
+
+    async def call(self, method: str, path: str, body: Json | None = None, key: str | None = None) -> Json:
+        """Make a call of the API; a problem document is raised."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return read(await self.http.request(method, f"/api/v1{path}", json=body, headers=headers))
+
+
+def read(response: httpx.Response) -> Json:
+    """Read a JSON answer that has been received whole; a problem document is raised."""
+    answer: Json = response.json()
+    if response.is_success:
+        return answer
+    assert response.headers["content-type"] == "application/problem+json"
+    assert set(answer) >= _PROBLEM_MEMBERS, answer
+    assert answer["status"] == response.status_code
+    assert answer["request_id"] == response.headers["x-request-id"]
+    raise Refused(answer)
+
+
+@asynccontextmanager
+async def client_of(url: str, **headers: str) -> AsyncIterator[Client]:
+    """Open a client with cookies of its own."""
+    async with httpx.AsyncClient(
+        base_url=url,
+        headers=headers,
+        trust_env=False,
+        timeout=CALL_S,
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+    ) as http:
+        yield Client(http)

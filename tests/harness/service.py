@@ -1,0 +1,52 @@
+"""A simulated model server, a server in front of it, and a client that calls it."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.harness.client import Client, client_of
+from tests.harness.processes import Process, running, server, simulator, simulator_stats
+
+#: Tests ask more in a minute than people do.
+UNLIMITED: Mapping[str, Any] = {
+    "limits.messages_per_minute": 1_000_000,
+    "limits.outstanding_per_user": 1_000_000,
+    "limits.per_address_per_minute": 1_000_000,
+}
+#: Seconds that answers left over by a test get when the server is told to stop.
+_GRACE_S = 1
+
+
+@dataclass(frozen=True)
+class Service:
+    server: Process
+    simulators: Sequence[Process]
+    client: Client
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    async def seen(self, **wanted: int) -> dict[str, Any]:
+        """Tell what the first model server has seen, as soon as its figures are as wanted."""
+        return await simulator_stats(self.simulators[0].url, **wanted)
+
+    async def asked(self) -> int:
+        """How many answers the first model server was asked for."""
+        return int((await self.seen())["requests"].get("/api/chat", 0))
+
+
+@asynccontextmanager
+async def service_of(
+    data_dir: Path, settings: Mapping[str, Any], simulator_options: Sequence[str]
+) -> AsyncIterator[Service]:
+    """Run both; in the end the server stops as it is told to, and has nothing to complain about."""
+    async with running(simulator(*simulator_options)) as model_server:
+        given = {"server.grace_s": _GRACE_S, **UNLIMITED, **settings}
+        async with running(server(data_dir, model_server.url, given)) as process:
+            async with client_of(process.url) as client:
+                yield Service(process, [model_server], client)
+            assert await process.terminate() == 0
+            assert process.complaints == []
