@@ -12,6 +12,8 @@ from chatserver.wire.text import storable, storable_json
 
 #: An upstream's own sentence is shown up to this length.
 _SENTENCE_CHARACTERS = 300
+#: Counts stay exact for every reader below this; no true one comes near.
+_HIGHEST_COUNT = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def read_chat_line(line: bytes) -> list[ChatEvent]:
         raise UpstreamError(f"The model server reported: {sentence(value['error'])}")
     try:
         return _chat_events(value)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise BadUpstreamData from error
 
 
@@ -76,13 +78,22 @@ def _tool_call(call: object) -> dict[str, Any]:
     if not isinstance(call, dict):
         raise BadUpstreamData
     clean: dict[str, Any] = storable_json(call)
+    # Readers get it three levels down; what is nested deeper or counts higher can't be written there.
+    orjson.dumps([[[clean]]])
     return clean
 
 
 def _done(value: dict[str, Any]) -> Done:
-    prompt, answer = value.get("prompt_eval_count", 0), value.get("eval_count", 0)
-    timings = {name: int(value[name]) for name in _TIMINGS if name in value}
-    return Done(str(value.get("done_reason", "")), Usage(int(prompt), int(answer)), timings)
+    usage = Usage(_count(value.get("prompt_eval_count", 0)), _count(value.get("eval_count", 0)))
+    timings = {name: _count(value[name]) for name in _TIMINGS if name in value}
+    return Done(str(value.get("done_reason", "")), usage, timings)
+
+
+def _count(value: Any) -> int:
+    number = int(value)
+    if not 0 <= number < _HIGHEST_COUNT:
+        raise ValueError
+    return number
 
 
 _TIMINGS = ("total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
