@@ -1,0 +1,102 @@
+"""Puts load on an address: many streams asked for at once by a client in a process of its own."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Any
+
+from loadtests.processes import Child, cpu_seconds, running
+
+#: Seconds for the client to start, to connect, and to read what it wrote down.
+_CLIENT_S = 60
+#: What a server has still to do when its last stream is over belongs to it: seconds.
+_SETTLE_S = 0.2
+
+
+class LoadFailed(Exception):
+    """Streams that were asked for didn't come as they should."""
+
+
+@dataclass(frozen=True)
+class Job:
+    host: str
+    port: int
+    #: Whole HTTP requests, one for each stream.
+    requests: Sequence[str]
+    #: What ends a frame.
+    separator: str
+    #: Seconds for all streams to end.
+    deadline_s: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job."""
+
+    streams: int
+    complete: int
+    tokens: int
+    #: Tokens that came in a frame of their own.
+    alone: int
+    #: From asking to the first token, of each stream.
+    first_ms: Sequence[float]
+    #: From leaving the simulator to arriving, of each token.
+    delays_us: Sequence[int]
+    seconds: float
+    #: Seconds of processor, of the client and of the processes that were watched.
+    cpu_s: Mapping[str, float]
+
+    @property
+    def first_token_ms(self) -> float:
+        return median(self.first_ms)
+
+    @property
+    def delay_ms(self) -> float:
+        return median(self.delays_us) / 1000
+
+    @property
+    def alone_share(self) -> float:
+        return self.alone / self.tokens
+
+    def cpu_us_per_token(self, name: str) -> float:
+        return 1e6 * self.cpu_s[name] / self.tokens
+
+
+def request(path: str, host: str, body: Mapping[str, Any], accept: str = "*/*") -> str:
+    """Write a POST as it stands on the wire."""
+    text = json.dumps(body)
+    head = (
+        f"POST {path} HTTP/1.1",
+        f"Host: {host}",
+        f"Accept: {accept}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(text)}",
+    )
+    return "\r\n".join([*head, "", text])
+
+
+async def put_load(job: Job, watched: Mapping[str, int]) -> Outcome:
+    """Run a job; `watched` are processes by name whose use of the processor is of interest."""
+    async with running(sys.executable, "-m", "loadtests.client") as client:
+        await client.tell(json.dumps(asdict(job)))
+        await _answer(client, _CLIENT_S)
+        before = {name: cpu_seconds(pid) for name, pid in watched.items()}
+        await client.tell("go")
+        ran = await _answer(client, job.deadline_s + _CLIENT_S)
+        await asyncio.sleep(_SETTLE_S)
+        used = {name: cpu_seconds(pid) - before[name] for name, pid in watched.items()}
+        read = await _answer(client, _CLIENT_S)
+    refusal = read.pop("refusal")
+    if read["complete"] < len(job.requests) or not read["tokens"]:
+        raise LoadFailed(f"Only {read['complete']} of {len(job.requests)} streams came whole. {refusal}")
+    cpu = {**used, "client": ran["cpu_s"]}
+    return Outcome(streams=len(job.requests), seconds=ran["seconds"], cpu_s=cpu, **read)
+
+
+async def _answer(client: Child, seconds: float) -> dict[str, Any]:
+    async with asyncio.timeout(seconds):
+        answer: dict[str, Any] = json.loads(await client.line(r"^\{"))
+        return answer

@@ -1,0 +1,100 @@
+"""nginx as people put it before a model server, passing its streams through: what to be measured against."""
+
+import asyncio
+import shutil
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests.processes import NotStarted, running
+
+#: Debian puts it where a user's path doesn't look.
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin") or ""
+#: Seconds until it listens.
+_START_S = 10
+
+_CONFIG = """\
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    upstream model {{
+        server {upstream};
+        keepalive 256;
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://model;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host localhost;
+            proxy_buffering off;
+        }}
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Nginx:
+    address: str
+    #: The one process that moves bytes.
+    worker: int
+
+
+@asynccontextmanager
+async def passing_through(folder: Path, upstream: str) -> AsyncIterator[Nginx]:
+    """Run an nginx before `upstream` (`host:port`), with all its files in `folder`."""
+    if not NGINX:
+        raise NotStarted(
+            "nginx is what is compared with; install it (on Debian: apt-get install nginx-light)."
+        )
+    port = _free_port()
+    config = folder / "nginx.conf"
+    config.write_text(_CONFIG.format(folder=folder, upstream=upstream, port=port))
+    async with running(NGINX, "-p", folder, "-c", config, "-e", "stderr") as master:
+        await _listening(port)
+        yield Nginx(f"127.0.0.1:{port}", _only_child(master.pid))
+
+
+def version() -> str:
+    if not NGINX:
+        return ""
+    said = subprocess.run([NGINX, "-v"], capture_output=True, text=True, check=True, timeout=_START_S).stderr
+    return said.strip().rpartition("/")[2]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port: int = found.getsockname()[1]
+        return port
+
+
+async def _listening(port: int) -> None:
+    async with asyncio.timeout(_START_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
+
+
+def _only_child(pid: int) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (child,) = map(int, children)
+    return child

@@ -1,0 +1,71 @@
+"""What a stream's bytes say once it is over: which token came when, and whether it came alone."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import NamedTuple
+
+#: (when, in nanoseconds since the epoch; what), one for each time the socket was read.
+Read = tuple[int, bytes]
+
+#: Ends a chunked body.
+LAST_CHUNK = b"0\r\n\r\n"
+#: A token's time of sending, in microseconds since the epoch, as the simulator writes it before the token.
+_STAMP = re.compile(rb"(1[5-9]\d{14}) ")
+
+
+class Token(NamedTuple):
+    """A token's way, in microseconds since the epoch."""
+
+    sent: int
+    arrived: float
+    #: Nothing else was in its frame.
+    alone: bool
+
+
+class Piece(NamedTuple):
+    """A piece of a body, and where in the raw bytes it ends."""
+
+    data: bytes
+    end: int
+
+
+def tokens_of(reads: Sequence[Read], separator: bytes) -> list[Token]:
+    """Find the tokens of a response whose frames end with `separator`."""
+    raw = b"".join(data for _, data in reads)
+    ends = list(accumulate(len(data) for _, data in reads))
+    found: list[Token] = []
+    for frame in _frames(_pieces(raw), separator):
+        stamps = _STAMP.findall(frame.data)
+        arrived = reads[bisect_right(ends, frame.end - 1)][0] / 1000
+        found += [Token(int(stamp), arrived, len(stamps) == 1) for stamp in stamps]
+    return found
+
+
+def status_of(reads: Sequence[Read]) -> int:
+    return int(reads[0][1][9:12]) if reads else 0
+
+
+def _pieces(raw: bytes) -> Iterator[Piece]:
+    """Take the chunks out of a response."""
+    at = raw.index(b"\r\n\r\n") + 4
+    while True:
+        line_end = raw.index(b"\r\n", at)
+        size = int(raw[at:line_end], 16)
+        at = line_end + 2
+        if not size:
+            return
+        yield Piece(raw[at : at + size], at + size)
+        at += size + 2
+
+
+def _frames(pieces: Iterator[Piece], separator: bytes) -> Iterator[Piece]:
+    rest = b""
+    for data, end in pieces:
+        *frames, rest = (rest + data).split(separator)
+        # The place of each frame's end, counted back from the end of the piece.
+        left = len(rest) + len(separator) * len(frames) + sum(map(len, frames))
+        for frame in frames:
+            left -= len(frame) + len(separator)
+            yield Piece(frame, end - left)

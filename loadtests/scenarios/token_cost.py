@@ -1,0 +1,150 @@
+"""What does a token cost?
+
+A hundred people watch their answers at fifty tokens a second: through this server, through nginx, which
+only passes the same model server's stream on, and straight from the simulated model server.
+"""  # noqa: D400 - it is a question
+
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from statistics import median
+
+from loadtests.bench import DIRECT, NGINX, OURS, SIMULATOR, Demand, bench
+from loadtests.load import Outcome
+from loadtests.measures import Bars, Curves, Figure, Plan, Requirement, Result, at_least, at_most, quantiles
+
+#: Tokens a second of each stream.
+RATE = 50
+DEMAND = Demand(streams=100, tokens=200)
+#: So short that it shows what a turn costs before and after its tokens; opens connections, too.
+SHORT = Demand(streams=100, tokens=5)
+
+#: What was measured, by way, one for each round.
+Outcomes = Mapping[str, Sequence[Outcome]]
+
+
+async def run(plan: Plan) -> Result:
+    outcomes: dict[str, list[Outcome]] = {DIRECT: [], NGINX: [], OURS: []}
+    async with bench(plan.seed, RATE) as on:
+        for name in outcomes:
+            await on.measure(name, SHORT)
+        for number in range(1, plan.pairs + 1):
+            for name, found in outcomes.items():
+                found.append(await on.measure(name, DEMAND))
+                plan.tell(f"  round {number} of {plan.pairs}, {name}: {_said(name, found[-1])}")
+    return evaluate(outcomes)
+
+
+def _said(name: str, outcome: Outcome) -> str:
+    cost = "" if name == DIRECT else f", {outcome.cpu_us_per_token(name):.1f} µs of processor a token"
+    return (
+        f"{outcome.tokens} tokens, the first after {outcome.first_token_ms:.1f} ms, "
+        f"each {outcome.delay_ms:.2f} ms on its way{cost}"
+    )
+
+
+def evaluate(outcomes: Outcomes) -> Result:
+    figures = _figures(outcomes)
+    return Result(_requirements(figures), figures, _plots(outcomes, figures), _notes(outcomes))
+
+
+def _figures(outcomes: Outcomes) -> dict[str, Figure]:
+    ours, nginx, direct = outcomes[OURS], outcomes[NGINX], outcomes[DIRECT]
+
+    def figure(unit: str, value: Callable[[Outcome], float], rounds: Sequence[Outcome]) -> Figure:
+        return Figure(unit, [value(one) for one in rounds])
+
+    costs = {name: [one.cpu_us_per_token(name) for one in outcomes[name]] for name in (OURS, NGINX)}
+    added_first = {name: _added(outcomes[name], direct, _first) for name in (OURS, NGINX)}
+    return {
+        "processor per token": Figure("µs", costs[OURS]),
+        "processor per token, nginx": Figure("µs", costs[NGINX]),
+        "processor per token, against nginx": Figure("x", _ratios(costs[OURS], costs[NGINX])),
+        "tokens in a frame of their own": figure("%", lambda one: 100 * one.alone_share, ours),
+        "on its way": figure("ms", _delay, ours),
+        "on its way, nginx": figure("ms", _delay, nginx),
+        "on its way, direct": figure("ms", _delay, direct),
+        "on its way, added": Figure("ms", _added(ours, direct, _delay)),
+        "first token": figure("ms", _first, ours),
+        "first token, nginx": figure("ms", _first, nginx),
+        "first token, direct": figure("ms", _first, direct),
+        "first token, added": Figure("ms", added_first[OURS]),
+        "first token, added by nginx": Figure("ms", added_first[NGINX]),
+    }
+
+
+def _requirements(figures: Mapping[str, Figure]) -> list[Requirement]:
+    added = figures["first token, added"].median
+    added_by_nginx = figures["first token, added by nginx"].median
+    return [
+        at_most(
+            "processor per token, against nginx",
+            4,
+            figures["processor per token, against nginx"].median,
+            "x",
+            aim=3,
+        ),
+        at_least("tokens in a frame of their own", 90, figures["tokens in a frame of their own"].median, "%"),
+        at_most("delay added to a token", 5, figures["on its way, added"].median, "ms"),
+        at_most(
+            f"delay added to the first token of {DEMAND.streams} asked for at once, against nginx",
+            4,
+            added / added_by_nginx if added_by_nginx > 0 else inf,
+            "x",
+        ),
+    ]
+
+
+def _plots(outcomes: Outcomes, figures: Mapping[str, Figure]) -> list[Bars | Curves]:
+    def bars(title: str, names: Mapping[str, str]) -> Bars:
+        return Bars(title, {name: figures[figure] for name, figure in names.items()})
+
+    def curves(title: str, values: Callable[[Outcome], Sequence[float]]) -> Curves:
+        together = {
+            name: [value for one in rounds for value in values(one)] for name, rounds in outcomes.items()
+        }
+        return Curves(title, "ms", {name: quantiles(found) for name, found in together.items()})
+
+    return [
+        bars("Processor per token", {OURS: "processor per token", NGINX: "processor per token, nginx"}),
+        curves(
+            "Share of tokens that were on their way for at most",
+            lambda one: [d / 1000 for d in one.delays_us],
+        ),
+        curves("Share of streams whose first token came after at most", lambda one: one.first_ms),
+    ]
+
+
+def _notes(outcomes: Outcomes) -> list[str]:
+    def share(name: str, rounds: Sequence[Outcome]) -> str:
+        return f"{median(one.cpu_s[name] / one.seconds for one in rounds):.0%}"
+
+    by_way = (
+        f"{way}: client {share('client', rounds)}, simulator {share(SIMULATOR, rounds)}"
+        for way, rounds in outcomes.items()
+    )
+    return [
+        f"{DEMAND.streams} streams of {DEMAND.tokens} tokens at {RATE} a second, all asked for at once.",
+        "Connections are open and conversations are there before; the ways take turns in each round.",
+        "The processor's time is that of the whole process, with accepting, storing and ending the turns.",
+        f"Of one core were used by {'; '.join(by_way)}.",
+        "On its way is a token from leaving the simulator until its frame was read by the client.",
+    ]
+
+
+def _added(
+    rounds: Sequence[Outcome], direct: Sequence[Outcome], value: Callable[[Outcome], float]
+) -> list[float]:
+    """Give what a way adds in each round to the direct one."""
+    return [value(one) - value(base) for one, base in zip(rounds, direct, strict=True)]
+
+
+def _ratios(values: Sequence[float], others: Sequence[float]) -> list[float]:
+    return [value / other for value, other in zip(values, others, strict=True)]
+
+
+def _first(outcome: Outcome) -> float:
+    return outcome.first_token_ms
+
+
+def _delay(outcome: Outcome) -> float:
+    return outcome.delay_ms
