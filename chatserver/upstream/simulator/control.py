@@ -23,6 +23,9 @@ def control_routes(server: Server) -> list[BaseRoute]:
     async def stats(request: Request) -> Response:
         """Tell the numbers; `?in_flight=0&wait=5` answers when they are so, or after that many seconds."""
         wanted, seconds = _wish(request.query_params)
+        unknown = wanted.keys() - server.stats.snapshot().keys()
+        if unknown:
+            raise Refusal(400, f"there is no counter {min(unknown)!r}")
         await server.stats.wait_for(wanted, seconds)
         connections = connection_of(request.scope).count_open()
         return JSON({**server.stats.snapshot(), "connections": connections})
