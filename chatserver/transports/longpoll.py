@@ -21,19 +21,20 @@ async def poll(open_source: Opener, wait: float, drain: Drain, metrics: Metrics)
 
 async def _wait_for_events(source: Source, wait: float, bell: Bell, drain: Drain) -> Sequence[Encoded]:
     queued: Sequence[Encoded] = ()
-    try:
-        async with asyncio.timeout(wait):
-            while True:
-                events = await source.read()
-                # A place in the queue is worth telling, but no reason to answer.
-                if events and events[0].type == "queued":
-                    queued = events
-                elif events or source.ended or drain.over or not wait:
-                    return events or queued
-                else:
-                    await bell.wait()
-    except TimeoutError:
-        return queued
+    deadline = asyncio.get_running_loop().time() + wait
+    while True:
+        # Never cut short: a reader of the store would be told that nothing is there.
+        events = await source.read()
+        if events and events[0].type == "queued":
+            # A place in the queue is worth telling, but no reason to answer.
+            queued = events
+        elif events or source.ended or drain.over:
+            return events or queued
+        try:
+            async with asyncio.timeout_at(deadline):
+                await bell.wait()
+        except TimeoutError:
+            return queued
 
 
 def _answer(events: Sequence[Encoded], source: Source) -> Response:
