@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from chatserver.errors import ChatserverError, Invalid
 
@@ -48,7 +49,13 @@ def _told(error: Exception) -> ChatserverError:
 
 
 # What pydantic says badly; everything else follows from its own sentence, see _sentence.
-_PHRASES = {"missing": "is required", "extra_forbidden": "isn't known here"}
+_PHRASES = {
+    "missing": "is required",
+    "union_tag_not_found": "is required",
+    "union_tag_invalid": "should be one of {expected_tags}",
+    "extra_forbidden": "isn't known here",
+}
+_MISSING = {"missing", "union_tag_not_found"}
 _PREAMBLE = re.compile(r"^(Value error, |\w+ (?=should ))")
 #: Characters of a name or sentence that may be made of what was sent.
 _ECHO = 200
@@ -56,15 +63,21 @@ _ECHO = 200
 
 def invalid(error: ValidationError, given: Any) -> Invalid:
     """Turn pydantic's complaints about `given` into one sentence that names the field in dotted form."""
-    complaints = error.errors(include_url=False, include_context=False, include_input=False)
+    complaints = error.errors(include_url=False, include_input=False)
     # Where a value may be several things, the branch that got furthest into it is the one that was meant.
     steps, worst = max(
-        ((_steps(each["loc"], given, missing=each["type"] == "missing"), each) for each in complaints),
+        ((_steps(_place(each), given, missing=each["type"] in _MISSING), each) for each in complaints),
         key=lambda found: len(found[0]),
     )
     field = ".".join(steps)[:_ECHO]
-    message = _PHRASES.get(worst["type"]) or _PREAMBLE.sub("", worst["msg"])[:_ECHO]
-    return Invalid(_sentence(field, message), field=field or None)
+    phrase = _PHRASES.get(worst["type"], "").format_map(worst.get("ctx", {}))
+    return Invalid(_sentence(field, phrase or _PREAMBLE.sub("", worst["msg"])[:_ECHO]), field=field or None)
+
+
+def _place(complaint: ErrorDetails) -> tuple[int | str, ...]:
+    # A wrong or missing tag is told of the whole that it tags.
+    tag = complaint.get("ctx", {}).get("discriminator")
+    return complaint["loc"] if tag is None else (*complaint["loc"], tag.strip("'"))
 
 
 def _steps(loc: tuple[int | str, ...], given: Any, *, missing: bool) -> list[str]:
