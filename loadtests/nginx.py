@@ -15,6 +15,7 @@ from loadtests.processes import NotStarted, running
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin") or ""
 #: Seconds until it listens.
 _START_S = 10
+_LOOK_EVERY_S = 0.02
 
 _CONFIG = """\
 daemon off;
@@ -65,8 +66,10 @@ async def passing_through(folder: Path, upstream: str) -> AsyncIterator[Nginx]:
     config = folder / "nginx.conf"
     config.write_text(_CONFIG.format(folder=folder, upstream=upstream, port=port))
     async with running(NGINX, "-p", folder, "-c", config, "-e", "stderr") as master:
-        await _listening(port)
-        yield Nginx(f"127.0.0.1:{port}", _only_child(master.pid))
+        async with asyncio.timeout(_START_S):
+            await _listening(port)
+            worker = await _only_child(master.pid)
+        yield Nginx(f"127.0.0.1:{port}", worker)
 
 
 def version() -> str:
@@ -83,18 +86,19 @@ def _free_port() -> int:
 
 
 async def _listening(port: int) -> None:
-    async with asyncio.timeout(_START_S):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(_LOOK_EVERY_S)
+        else:
+            writer.close()
+            return
 
 
-def _only_child(pid: int) -> int:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    (child,) = map(int, children)
-    return child
+async def _only_child(pid: int) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    # The master listens a moment before it has its worker.
+    while not (found := children.read_text().split()):
+        await asyncio.sleep(_LOOK_EVERY_S)
+    return int(found[0])
