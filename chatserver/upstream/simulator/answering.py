@@ -20,7 +20,7 @@ from chatserver.upstream.simulator.lines import Lines, Measures
 from chatserver.upstream.simulator.options import SimulatorOptions
 from chatserver.upstream.simulator.pace import Pace
 from chatserver.upstream.simulator.player import Began, Player, respond
-from chatserver.upstream.simulator.refusals import SERVER_BUSY, Refusal
+from chatserver.upstream.simulator.refusals import SERVER_BUSY, Failure, Refusal
 from chatserver.upstream.simulator.runners import Runner, Runners
 from chatserver.upstream.simulator.script import RUNNER_DIED, Ending
 from chatserver.upstream.simulator.stats import Outcome, Stats
@@ -66,7 +66,7 @@ class Answering:
             ended = await run_until_disconnected(receive, work.run(send))
             self._server.stats.ended(work.outcome if ended or work.outcome == "faulted" else "cancelled")
         except Refusal as refusal:
-            self._server.stats.ended("refused")
+            self._server.stats.ended(refusal.outcome)
             await respond(send, refusal.status, orjson.dumps({"error": refusal.sentence}))
 
 
@@ -152,6 +152,6 @@ async def read_body(receive: Receive) -> bytes:
 
 def refuse_for(fault: str | None) -> None:
     if fault == "status-500":
-        raise Refusal(500, RUNNER_DIED)
+        raise Failure(500, RUNNER_DIED)
     if fault == "status-503":
-        raise Refusal(503, SERVER_BUSY)
+        raise Failure(503, SERVER_BUSY)

@@ -11,13 +11,12 @@ from chatserver.upstream.simulator.catalogue import SimulatedModel, find_model
 from chatserver.upstream.simulator.faults import Fault, parse_fault
 from chatserver.upstream.simulator.lines import Shape
 from chatserver.upstream.simulator.messages import Message, Tool
+from chatserver.upstream.simulator.model_options import check_options, launch_options
 from chatserver.upstream.simulator.refusals import Refusal
 from chatserver.upstream.simulator.requests import (
     ChatRequest,
     CompletionRequest,
     GenerateRequest,
-    check_options,
-    launch_options,
     parse_body,
 )
 from chatserver.upstream.simulator.runners import Launch

@@ -12,13 +12,13 @@ from chatserver.upstream.simulator.catalogue import find_model
 from chatserver.upstream.simulator.completions import launch_for
 from chatserver.upstream.simulator.connection import run_until_disconnected
 from chatserver.upstream.simulator.embedding import embed, normalise
+from chatserver.upstream.simulator.model_options import check_options
 from chatserver.upstream.simulator.player import respond
 from chatserver.upstream.simulator.refusals import Refusal
 from chatserver.upstream.simulator.requests import (
     EmbeddingRequest,
     EmbedRequest,
     ModelRequest,
-    check_options,
     parse_body,
 )
 from chatserver.upstream.simulator.vocabulary import load_vocabulary
@@ -41,7 +41,7 @@ class Embedding:
             ended = await run_until_disconnected(receive, work)
             self._server.stats.ended("served" if ended else "cancelled")
         except Refusal as refusal:
-            self._server.stats.ended("refused")
+            self._server.stats.ended(refusal.outcome)
             await respond(send, refusal.status, orjson.dumps({"error": refusal.sentence}))
 
     async def _embed_all(self, body: bytes, arrived: int, send: Send) -> None:

@@ -21,10 +21,10 @@ class Pace:
         return self.first if self.rate is None else self.first + number / self.rate
 
     def ready(self, sent: int, now: float) -> int:
-        """Return how many tokens are due at `now` of those that were not sent yet."""
+        """Return how many tokens are due at `now` that were not sent yet; 0 or less if none is."""
         late = now + _TIMER_GRAIN_S - self.first
         if late < 0:
             return 0
         if self.rate is None:
             return MOST_AT_ONCE
-        return max(0, min(int(late * self.rate) + 1 - sent, MOST_AT_ONCE))
+        return min(int(late * self.rate) + 1 - sent, MOST_AT_ONCE)

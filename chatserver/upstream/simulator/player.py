@@ -94,7 +94,7 @@ class Player:
         while True:
             now = clock()
             ready = self._pace.ready(self._sent, now)
-            if not ready:
+            if ready <= 0:
                 await asyncio.sleep(self._pace.due(self._sent) - now)
                 continue
             self._first = self._first or time.monotonic_ns()

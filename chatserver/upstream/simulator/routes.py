@@ -1,4 +1,4 @@
-"""The endpoints that only tell: what there is, what is loaded, which version this is."""
+"""Which endpoint answers which path; those that only tell what there is stand here."""
 
 import time
 from typing import Any

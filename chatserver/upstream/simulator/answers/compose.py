@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from chatserver.upstream.simulator.answers.markdown import formatted
-from chatserver.upstream.simulator.answers.prose import endless_pieces, tokens_asked_for, words_asked_for
+from chatserver.upstream.simulator.answers.prose import tokens_asked_for, words_asked_for
 from chatserver.upstream.simulator.answers.reading import Reading
 from chatserver.upstream.simulator.answers.recall import acknowledge, admit, recall
 from chatserver.upstream.simulator.answers.schema import instance_of
@@ -15,6 +15,7 @@ from chatserver.upstream.simulator.answers.summary import summarise
 from chatserver.upstream.simulator.answers.talk import (
     be_polite,
     calculate,
+    count,
     entitle,
     know,
     muse,
@@ -30,6 +31,7 @@ from chatserver.upstream.simulator.vocabulary import load_vocabulary
 #: In this order: what was asked for in so many words comes before what can be guessed.
 _RULES: tuple[Callable[[Reading], str | None], ...] = (
     repeat,
+    count,
     tell_tool_answer,
     entitle,
     summarise,
@@ -118,6 +120,3 @@ def _think(reading: Reading) -> list[str]:
     start = reading.seed + reading.attempt
     chosen = [stock[(start + step) % len(stock)] for step in range(_THOUGHTS)]
     return load_vocabulary().pieces(" ".join(chosen).format(topic=reading.topic))
-
-
-__all__ = ["Answer", "compose", "continue_from", "endless_pieces"]

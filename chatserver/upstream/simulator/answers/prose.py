@@ -13,7 +13,13 @@ from chatserver.upstream.simulator.vocabulary import load_vocabulary
 
 _WORDS = re.compile(r"\b(\d{1,6})[ -]?(?:words?|palavras?)\b", re.IGNORECASE)
 _TOKENS = re.compile(r"\b(\d{1,6})[ -]?tokens?\b", re.IGNORECASE)
-_WRITING = re.compile(r"\b(?:write|tell|give|say|make|produce|escreva|conte|fale|faça|diga)\b", re.IGNORECASE)
+_WRITING = re.compile(
+    r"\b(?:write|tell|give|say|make|produce|explain|describe|answer"
+    r"|escreva|conte|fale|faça|diga|explique|descreva|responda)\b",
+    re.IGNORECASE,
+)
+_ESSAY = re.compile(r"\b(?:essay|paragraphs?|article|redação|parágrafos?|artigo)\b", re.IGNORECASE)
+_WORDS_OF_AN_ESSAY = 120
 _MOST_WORDS = 20_000
 _MOST_TOKENS = 100_000
 _SENTENCES_PER_PARAGRAPH = 5
@@ -23,10 +29,12 @@ Item = TypeVar("Item")
 
 def words_asked_for(reading: Reading) -> str | None:
     """Write as many words as were asked for."""
-    found = _WORDS.search(reading.question)
-    if not found or not _WRITING.search(reading.question):
+    if not _WRITING.search(reading.question):
         return None
-    return write_words(reading, min(int(found[1]), _MOST_WORDS))
+    found = _WORDS.search(reading.question)
+    if found:
+        return write_words(reading, min(int(found[1]), _MOST_WORDS))
+    return write_words(reading, _WORDS_OF_AN_ESSAY) if _ESSAY.search(reading.question) else None
 
 
 def write_words(reading: Reading, count: int) -> str:

@@ -42,6 +42,9 @@ _REPEAT = re.compile(
     r"\s*:\s*(?P<text>.+)",
     re.IGNORECASE | re.DOTALL,
 )
+_COUNTING = re.compile(
+    r"\b(?:count|conte) (?:(?:from|de) (\d{1,4}) )?(?:up )?(?:to|até|a) (\d{1,4})\b", re.IGNORECASE
+)
 _TITLE = re.compile(r"\b(?:title|título)\b", re.IGNORECASE)
 _LONGEST_TITLE = 5
 
@@ -49,6 +52,11 @@ _LONGEST_TITLE = 5
 def repeat(reading: Reading) -> str | None:
     found = _REPEAT.match(reading.question)
     return found["text"].strip() if found else None
+
+
+def count(reading: Reading) -> str | None:
+    found = _COUNTING.search(reading.question)
+    return ", ".join(map(str, range(int(found[1] or 1), int(found[2]) + 1))) or None if found else None
 
 
 def entitle(reading: Reading) -> str | None:

@@ -76,6 +76,7 @@ async def test_error_line_ends_a_begun_answer(simulated) -> None:
 async def test_a_status_comes_instead_of_an_answer(simulated, fault: str, status: int) -> None:
     answer = await simulated.chat(f"[[fault={fault}]]")
     assert (answer.status_code, list(answer.json())) == (status, ["error"])
+    await simulated.stats(faulted=1, refused=0)
 
 
 async def test_a_full_server_uses_ollamas_words(simulated) -> None:

@@ -23,6 +23,8 @@ def test_any_number_of_words_ends_with_a_whole_sentence(count: int, seed: int, t
 def test_words_are_asked_for_in_both_languages(ask) -> None:
     assert len(ask("Write 400 words about the sea").split()) == 400
     assert len(ask("Escreva 60 palavras sobre o mar").split()) == 60
+    assert len(ask("Explain the sea in 50 words").split()) == 50
+    assert len(ask("Write an essay about the sea").split()) == 120
 
 
 def test_long_texts_have_paragraphs_and_their_topic(ask) -> None:

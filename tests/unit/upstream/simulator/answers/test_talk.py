@@ -10,6 +10,8 @@ import pytest
         ("what is 12 * 7?", "**84**"),
         ("Quanto é 9/4?", "**2.25**"),
         ("3 + 4", "**7**"),
+        ("Count to 4", "1, 2, 3, 4"),
+        ("Conte de 8 até 10, por favor", "8, 9, 10"),
         ("What is a token?", "piece of text"),
         ("Why is the sky blue?", "scatters"),
         ("What is the capital of France?", "Paris"),
