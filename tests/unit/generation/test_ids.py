@@ -21,6 +21,13 @@ def test_ids_sort_in_the_order_they_were_made():
     assert made == sorted(set(made))
 
 
+def test_no_two_ids_are_alike_whatever_chance_says(monkeypatch):
+    monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000)
+    monkeypatch.setattr(ids.secrets, "randbits", lambda _: 0)
+
+    assert new_id(GENERATION) != new_id(GENERATION)
+
+
 def test_ids_stay_in_order_when_the_clock_goes_back(monkeypatch):
     before = new_id(GENERATION)
     monkeypatch.setattr(time, "time_ns", lambda: 1_000_000_000)

@@ -100,6 +100,15 @@ def test_an_epoch_begins_once():
     assert log.text(Channel.ANSWER) == "abc"
 
 
+def test_an_epoch_that_wrote_nothing_is_remembered_too():
+    log = log_of(*letters("ab"))
+    log.begin(2, 2)
+    log.begin(3, 2)
+
+    assert log.begin(2, 2) is False
+    assert log.begun() == [(1, 0), (2, 2), (3, 2)]
+
+
 def test_a_new_epoch_makes_void_what_was_written_beyond_it():
     log = log_of(*letters("abc"))
 

@@ -45,6 +45,7 @@ def test_a_newer_epoch_is_beyond_any_number_of_an_older_one():
         "1_0.2",
         "1,2",
         "٣.٤",
+        "1٣.2",
         "1e3.2",
         "1000000000.1",
         "1.1000000000000",
