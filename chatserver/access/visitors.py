@@ -1,7 +1,8 @@
 """Browsers that came before: each is a user by a signed cookie."""
 
 import secrets
-from http.cookies import CookieError, SimpleCookie
+
+from starlette.requests import cookie_parser
 
 from chatserver.access.signing import Signer
 from chatserver.generation.principal import Principal
@@ -24,11 +25,8 @@ class Visitors:
         """Tell who sends this Cookie header, or None for a stranger."""
         if len(cookie_header) > _LONGEST_HEADER:
             return None
-        try:
-            cookie = SimpleCookie(cookie_header).get(COOKIE)
-        except CookieError:
-            return None
-        user = self._signer.read(cookie.value) if cookie else None
+        # Read as browsers write it: cookies of other programs on this host come too, and obey no grammar.
+        user = self._signer.read(cookie_parser(cookie_header).get(COOKIE, ""))
         return Principal(TENANT, user.decode()) if user else None
 
     def welcome(self) -> tuple[Principal, str]:
