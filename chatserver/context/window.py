@@ -10,6 +10,8 @@ from chatserver.errors import ContextTooLong
 _CHARACTERS_A_TOKEN = 3
 #: What a template puts around each message, in tokens.
 _OVERHEAD = 8
+#: What a template writes out of a message.
+_SHOWN = ("content", "thinking", "tool_calls")
 #: Ollama counts an image as this many tokens.
 _IMAGE_TOKENS = 768
 
@@ -25,7 +27,7 @@ class Window:
 
 def estimate(turn: Turn) -> int:
     """Guess how many tokens a message takes; rather too many than too few."""
-    text = len(str(turn.get("content") or "").encode())
+    text = sum(len(str(turn.get(part) or "").encode()) for part in _SHOWN)
     return text // _CHARACTERS_A_TOKEN + _OVERHEAD + _IMAGE_TOKENS * len(turn.get("images") or ())
 
 
