@@ -39,7 +39,7 @@ class Gate:
     def check_origin(self, connection: HTTPConnection) -> bool:
         """Refuse pages of foreign origins; True for an allowed page that isn't our own."""
         origin = connection.headers.get("origin")
-        if origin is None or _host_of(origin) == connection.headers.get("host", "").lower():
+        if origin is None or _is_at(origin, connection.headers.get("host", "")):
             return False
         if origin not in self.origins:
             raise ForeignOrigin
@@ -56,6 +56,9 @@ def _in_logs(principal: Principal) -> Principal:
     return principal
 
 
-def _host_of(origin: str) -> str:
-    """Give host and port as a Host header has them; empty for an opaque origin."""
-    return urlsplit(origin).netloc.lower()
+def _is_at(origin: str, host: str) -> bool:
+    """Tell whether a page is of the host that it calls; an opaque origin is of none."""
+    try:
+        return urlsplit(origin).netloc.lower() == host.lower() != ""
+    except ValueError:
+        return False
