@@ -1,5 +1,6 @@
 """How many messages somebody may send: exact windows that slide, by user and by address."""
 
+import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ class Allowances:
             wait = windows.wait(name, now)
             if wait > 0:
                 raise TooMany(
-                    f"At most {windows.most} messages a minute; wait {wait:.0f} seconds.",
+                    f"At most {windows.most} messages a minute; wait {math.ceil(wait)} seconds.",
                     retry_after=wait,
                     limit=windows.most,
                 )
