@@ -86,6 +86,8 @@ class Fleet:
     def lost(self, client: OllamaClient) -> None:
         """Take note that a server didn't answer; it counts again as soon as a look finds it."""
         self._seen.pop(client, None)
+        # It may have been that one connection: whoever asks next looks again, however fresh the last look is.
+        self._looked_at = None
 
     async def models(self) -> list[Model]:
         await self.refresh(at_most=_FRESH)
