@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chatserver.upstream.simulator.answers.language import significant_words
+from chatserver.upstream.simulator.answers.language import Language, significant_words
 
 #: Keys that have the same meaning in several spellings or languages.
 _SAME = {
     "nome": "name",
+    "casa": "home",
+    "trabalho": "work",
     "idade": "age",
     "cidade": "city",
     "cachorro": "dog",
@@ -108,6 +110,12 @@ def name_for_you(whose: str, key: str) -> str:
     """Turn "my" + "dog's name" into "your dog's name"; articles stay."""
     whose = "my" if whose.endswith("'s") else whose.lower()
     return f"{_YOURS.get(whose, whose)} {key}"
+
+
+def localised(key: str, language: Language) -> str:
+    """Return the key as it is called in `language`."""
+    names = {same: other for other, same in _SAME.items()} if language == "pt" else {}
+    return names.get(key, key)
 
 
 def canonical(key: str) -> str:

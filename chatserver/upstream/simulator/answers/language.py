@@ -36,6 +36,11 @@ def detect_language(*texts: str) -> Language:
     return "en"
 
 
+def request_words() -> frozenset[str]:
+    """Return the words of requests and courtesies, which tell nothing."""
+    return _words("requests")
+
+
 def words_of(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(text)]
 

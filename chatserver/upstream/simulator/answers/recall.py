@@ -61,6 +61,19 @@ _SELF_NAMES: dict[Language, dict[str, str]] = {
 }
 #: "The code word" can be told; "the best way to learn chess" is a question about the world.
 _LONGEST_NAME = 3
+#: A person telling something that has no name of its own.
+_STATEMENT = re.compile(
+    r"(?:i|we|he|she|they|our|eu|nós|ele|ela|eles|elas|a gente)\b"
+    r"(?! (?:want|need|would|quero|preciso))[^?]{12,}$",
+    re.IGNORECASE,
+)
+_ASKED_LAST = re.compile(
+    r"\b(?:what (?:did i (?:just )?(?:ask|say)|was my (?:last )?question)"
+    r"|o que eu (?:acabei de |te )?(?:perguntei|perguntar|disse|dizer))\s*[?.!]*$",
+    re.IGNORECASE,
+)
+_STEM = 4
+_LONGEST_QUOTE = 300
 _QUOTED = ("home", "age", "work")
 
 
@@ -84,6 +97,8 @@ def asked_for(question: str, language: Language) -> Asked | None:
 
 def recall(reading: Reading) -> str | None:
     """Answer from what was told; say so where a personal fact wasn't."""
+    if _ASKED_LAST.search(reading.question):
+        return _repeat_question(reading)
     asked = asked_for(reading.question, reading.language)
     if asked is None:
         return _recall_sentence(reading) if reading.question.endswith("?") else None
@@ -103,7 +118,8 @@ def admit(reading: Reading) -> str | None:
 
 def acknowledge(reading: Reading) -> str | None:
     """Confirm what the person has told in this message."""
-    return " ".join(_confirm(reading, fact) for fact in facts_in(reading.question)) or None
+    confirmed = " ".join(_confirm(reading, fact) for fact in facts_in(reading.question))
+    return confirmed or (reading.say("noted") if _STATEMENT.match(reading.question) else None)
 
 
 def _confirm(reading: Reading, fact: Fact) -> str:
@@ -127,17 +143,27 @@ def _state(reading: Reading, phrase: str, what: str, fact: Fact) -> str:
     return said[0].upper() + said[1:]
 
 
+def _repeat_question(reading: Reading) -> str | None:
+    asked = [message.content for message in reading.earlier if message.role == "user"]
+    return reading.say("recall_sentence", value=asked[-1][:_LONGEST_QUOTE]) if asked else None
+
+
+def _stems(text: str) -> set[str]:
+    """Return the beginnings of the words that matter, so that "meet" finds "meeting"."""
+    return {word[:_STEM] for word in significant_words(text)}
+
+
 def _recall_sentence(reading: Reading) -> str | None:
     """Quote the earlier statement which shares most words with the question, if it shares at least two."""
-    wanted = set(significant_words(reading.question))
+    wanted = _stems(reading.question)
     best, most = None, 1
     for message in reading.earlier:
         if message.role in ("system", "user"):
             for sentence in sentences(message.content):
-                shared = len(wanted.intersection(significant_words(sentence)))
+                shared = len(wanted & _stems(sentence))
                 if shared > most and not sentence.endswith("?"):
                     best, most = sentence, shared
-    return reading.say("recall_sentence", value=best[:300]) if best else None
+    return reading.say("recall_sentence", value=best[:_LONGEST_QUOTE]) if best else None
 
 
 def _asked_in(sentence: str, language: Language) -> Asked | None:

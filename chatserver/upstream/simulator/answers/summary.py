@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chatserver.upstream.simulator.answers.facts import Fact, facts_in, sentences
+from chatserver.upstream.simulator.answers.facts import Fact, facts_in, localised, sentences
+from chatserver.upstream.simulator.answers.language import Language, request_words, words_of
 from chatserver.upstream.simulator.answers.reading import Reading
 from chatserver.upstream.simulator.vocabulary import load_vocabulary
 
@@ -24,6 +25,7 @@ _SPEAKER = re.compile(
 )
 _LIMIT = re.compile(r"(\d{1,5})[ -]?(words?|tokens?|palavras?)", re.IGNORECASE)
 _DETAIL = re.compile(r"\d|(?<=[a-zà-ÿ,] )[A-ZÀ-Þ]\w+")
+_LEAST_WORDS = 4
 _DEFAULT_TOKENS = 150
 _TOKENS_PER_WORD = 1.4
 #: A message with more words or lines than an instruction has brings the text to be summarised along.
@@ -43,8 +45,7 @@ def summarise(reading: Reading) -> str | None:
     by_instruction = bool(_INSTRUCTED.search(" ".join(sentences(reading.instructions)[:2])))
     if not by_instruction and not _asked_by(reading.question):
         return None
-    said = list(_source(reading, whole=by_instruction))
-    lines = list(_lines(said))
+    lines = list(_lines(list(_source(reading, whole=by_instruction)), reading.language))
     if not lines:
         return reading.say("summary_empty")
     limit = _token_limit(f"{reading.instructions} {reading.question}")
@@ -80,19 +81,33 @@ def _transcript(lines: Sequence[str]) -> Iterator[_Said]:
             yield _Said(line, by_person)
 
 
-def _lines(said: Sequence[_Said]) -> Iterator[str]:
+def _lines(said: Sequence[_Said], language: Language) -> Iterator[str]:
     facts: dict[str, Fact] = {}
     rest: list[_Said] = []
     for one in said:
         found = list(facts_in(one.text)) if one.by_person else []
         facts.update((fact.key, fact) for fact in found)
-        if not found and not one.text.endswith(("?", ":")):
+        if not found and _is_worth_keeping(one):
             rest.append(one)
     for fact in facts.values():
-        yield f"- {fact.key[0].upper()}{fact.key[1:]}: {fact.value}"
+        key = localised(fact.key, language)
+        yield f"- {key[0].upper()}{key[1:]}: {fact.value}"
+    told = [fact.value for fact in facts.values()]
     # Sorting is stable, so equals keep the order in which they were said.
-    for text in dict.fromkeys(one.text for one in sorted(rest, key=_weight)):
-        yield text if text.startswith("- ") else f"- {text}"
+    for one in sorted(dict.fromkeys(rest), key=_weight):
+        # A model often says again what it was told.
+        if one.by_person or not any(value in one.text for value in told):
+            yield one.text if one.text.startswith("- ") else f"- {one.text}"
+
+
+def _is_worth_keeping(said: _Said) -> bool:
+    """Leave out questions, requests, courtesies and markup; of the model keep only details."""
+    words = words_of(said.text)
+    if len(words) < _LEAST_WORDS or said.text.endswith(("?", ":")) or said.text.startswith(("|", "`", "#")):
+        return False
+    if said.by_person:
+        return words[0] not in request_words() and not _ASKED.search(said.text)
+    return bool(_DETAIL.search(said.text)) and not said.text[0].isdigit()
 
 
 def _weight(said: _Said) -> tuple[bool, bool]:

@@ -10,6 +10,7 @@ from chatserver.upstream.simulator.answers.reading import Reading
 _COURTESIES = (
     (r"\b(?:who|what) are you\b|\bquem é você\b|\bo que é você\b|\byour name\b|\bseu nome\b", "identity"),
     (r"\bwhat can you do\b|\bhelp$|\bhow can you help\b|\bo que você (?:faz|pode)\b|\bajuda$", "help"),
+    (r"\bhow are you\b|\bhow do you do\b|\bcomo vai\b|\btudo bem\b|\bcomo você está\b", "fine"),
     (r"^(?:many )?thank|^thanks|^obrigad[oa]|^valeu", "thanks"),
     (r"\bgood ?bye\b|^bye\b|\bsee you\b|^tchau|^até (?:logo|mais|breve|amanhã)", "goodbye"),
     (
@@ -21,7 +22,7 @@ _COURTESIES = (
 _LONGEST_COURTESY = 8
 _WRITINGS = (
     (r"\b(?:story|história|conto)\b", "story", " "),
-    (r"\b(?:poem|poema|poesia|verses?)\b", "poem", "  \n"),
+    (r"\b(?:poem|haiku|poema|poesia|verses?)\b", "poem", "  \n"),
 )
 _JOKE = re.compile(r"\b(?:joke|piada)\b", re.IGNORECASE)
 _SUM = re.compile(
@@ -47,6 +48,7 @@ _COUNTING = re.compile(
 )
 _TITLE = re.compile(r"\b(?:title|título)\b", re.IGNORECASE)
 _LONGEST_TITLE = 5
+_MOST_TOPICS = 3
 
 
 def repeat(reading: Reading) -> str | None:
@@ -116,9 +118,12 @@ def thank_for_picture(reading: Reading) -> str | None:
 def know(reading: Reading) -> str | None:
     """Tell what is known about the question's words."""
     words = set(re.findall(r"[\w-]+", reading.question.lower()))
-    return next((topic.text for topic in reading.speech.knowledge if topic.fits(words)), None)
+    fitting = [topic.text for topic in reading.speech.knowledge if topic.fits(words)]
+    return "\n\n".join(fitting[:_MOST_TOPICS]) or None
 
 
 def muse(reading: Reading) -> str:
     """Say something friendly about whatever it is."""
+    if reading.topic in reading.speech.phrases["that"]:
+        return reading.say("unsure")
     return f"{reading.say('default', topic=reading.topic)}\n\n{reading.say('default_note')}"

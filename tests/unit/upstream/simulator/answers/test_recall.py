@@ -52,6 +52,16 @@ def test_other_statements_are_quoted(ask) -> None:
     assert "We booked the red boat for Saturday morning." in answer
 
 
+def test_a_statement_is_noted_and_found_by_the_stems_of_its_words(ask) -> None:
+    told = "I have a meeting with Paulo at 15:30 tomorrow."
+    assert ask(told) in ("Thank you, I've made a note of that.", "Noted! Ask me about it whenever you like.")
+    assert told in ask(told, "Noted!", "When do I meet Paulo?")
+
+
+def test_the_last_question_can_be_asked_for(ask) -> None:
+    assert "Why is the sky blue?" in ask("Why is the sky blue?", "Air.", "What did I just ask?")
+
+
 def test_general_questions_are_not_taken_for_personal_ones(ask) -> None:
     assert "don't know" not in ask("What is the best way to learn chess?")
     assert "don't know" not in ask("How do I fix my bike?")
