@@ -7,14 +7,12 @@ from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
 
-from chatserver.upstream.simulator.vocabulary import join_pair, spelled_words
+from chatserver.upstream.simulator.merging import Pair, join_pair
+from chatserver.upstream.simulator.vocabulary import spelled_words
 
 TEXTS = Path(__file__).parent / "texts"
 MERGES_FILE = TEXTS / "merges.txt"
 MOST_MERGES = 2_000
-
-
-Pair = tuple[str, str]
 
 
 class _Corpus:

@@ -9,7 +9,8 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
-from itertools import pairwise
+
+from chatserver.upstream.simulator.merging import merge
 
 #: Tokens that stand for the template's markers; the tokenizer never finds them inside ordinary words.
 TEXT_END, TURN_START, TURN_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -123,40 +124,16 @@ class Vocabulary:
     def _encode_word(self, word: str) -> tuple[int, ...]:
         spelled = word.encode().decode("latin-1").translate(self._spelling)
         whole = self._ids.get(spelled)
-        ids = (whole,) if whole is not None else tuple(self._ids[part] for part in self._merge(spelled))
+        ids = (whole,) if whole is not None else tuple(self._ids[part] for part in merge(spelled, self._rank))
         if len(self._words) >= _MOST_WORDS:
             self._words.clear()
         self._words[word] = ids
         return ids
 
-    def _merge(self, spelled: str) -> list[str]:
-        """Join neighbours, the earliest learned pair first, until no learned pair is left."""
-        parts = list(spelled)
-        while len(parts) > 1:
-            pair = min(pairwise(parts), key=lambda pair: self._rank.get(pair, len(self._rank)))
-            if pair not in self._rank:
-                break
-            parts = join_pair(parts, pair)
-        return parts
-
     def _spell_out(self, token: str) -> bytes:
         if token in SPECIAL_TOKENS:
             return token.encode()
         return bytes(self._byte_of[letter] for letter in token)
-
-
-def join_pair(parts: list[str], pair: tuple[str, str]) -> list[str]:
-    """Return `parts` with each occurrence of `pair` joined, from left to right."""
-    joined: list[str] = []
-    at = 0
-    while at < len(parts):
-        if tuple(parts[at : at + 2]) == pair:
-            joined.append(parts[at] + parts[at + 1])
-            at += 2
-        else:
-            joined.append(parts[at])
-            at += 1
-    return joined
 
 
 def spelled_words(text: str) -> Iterator[str]:
