@@ -72,9 +72,10 @@ class Player:
             pieces.extend(ready)
 
         await self._each_in_time(collect)
+        if ("", "garbage") in pieces:
+            await respond(send, 200, GARBAGE)
+            return
         match self._script.ending:
-            case _ if ("", "garbage") in pieces:
-                await respond(send, 200, GARBAGE)
             case Ending.DONE:
                 await respond(send, 200, self._as_one(pieces, self._script.reason, self._script.extra))
             case Ending.CUT:

@@ -90,9 +90,12 @@ async def test_a_stop_sequence_ends_the_answer(simulated) -> None:
     assert await simulated.say("Repeat: one two three", options={"stop": [" three"]}) == "one two"
 
 
-async def test_stamped_pieces_tell_when_they_were_sent(simulated) -> None:
+@pytest.mark.parametrize(
+    ("content", "options"), [("[[tokens=5]]", {"sim_stamp": True}), ("[[tokens=5]] [[stamp=1]]", {})]
+)
+async def test_stamped_pieces_tell_when_they_were_sent(simulated, content: str, options: dict) -> None:
     before = time.time_ns() // 1_000
-    stamped = pieces(await simulated.chat("[[tokens=5]]", options={"sim_stamp": True}))
+    stamped = pieces(await simulated.chat(content, options=options))
     stamps = [int(text.split(" ", 1)[0]) for text in stamped]
     assert len(stamps) == 5
     assert all(before <= stamp <= time.time_ns() // 1_000 for stamp in stamps)
