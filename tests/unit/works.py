@@ -1,0 +1,243 @@
+"""The whole server without its process: a real store, a real engine, a simulated Ollama over real HTTP."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+import orjson
+from sqlalchemy import text
+from starlette.applications import Starlette
+
+from chatserver.app import parts as composition
+from chatserver.app.application import build_application
+from chatserver.app.parts import Parts, assemble
+from chatserver.engine.engine import Engine
+from chatserver.generation.cursor import Cursor
+from chatserver.generation.feed import Feed
+from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id
+from chatserver.generation.log import TokenLog
+from chatserver.generation.pieces import Delta
+from chatserver.generation.position import START
+from chatserver.generation.principal import Principal
+from chatserver.generation.states import Lane
+from chatserver.settings import Settings, load
+from chatserver.storage.command import Command, Transaction
+from chatserver.storage.conversations import CreateConversation
+from chatserver.storage.generations import AcceptGeneration
+from chatserver.storage.records import Conversation, Generation, Stored
+from chatserver.storage.turns import AcceptTurn, Current
+from chatserver.upstream.simulator import SimulatorOptions, serve_simulator
+from tests.unit.asgi import PATIENCE
+from tests.unit.clock import MovedClock
+
+MODEL = "sim-chat:latest"
+ALICE = Principal("default", "alice")
+BOB = Principal("default", "bob")
+
+
+@dataclass(frozen=True)
+class Impatient(Command[None]):
+    """Has the writer give up at once where somebody else has locked the file."""
+
+    @classmethod
+    async def handle(cls, transaction: Transaction, commands: Sequence["Impatient"]) -> list[None]:
+        await transaction.connection.execute(text("PRAGMA busy_timeout = 0"))
+        return [None] * len(commands)
+
+
+@dataclass(frozen=True)
+class Hold(Command[None]):
+    """Keeps the writer busy until it is let go."""
+
+    begun: threading.Event
+    go: threading.Event
+
+    @classmethod
+    async def handle(cls, _transaction: Transaction, commands: Sequence["Hold"]) -> list[None]:
+        for command in commands:
+            command.begun.set()
+            assert command.go.wait(PATIENCE)
+        return [None] * len(commands)
+
+
+@dataclass(frozen=True)
+class Works:
+    parts: Parts
+    #: Of the simulated Ollama.
+    url: str
+    #: The data folder.
+    folder: Path
+
+    @property
+    def engine(self) -> Engine:
+        return self.parts.engine
+
+    @cached_property
+    def app(self) -> Starlette:
+        return build_application(self.parts)
+
+    async def accept(
+        self,
+        said: str = "Hello",
+        *,
+        lane: Lane = Lane.INTERACTIVE,
+        model: str = MODEL,
+        principal: Principal = ALICE,
+        expires_in: float | None = None,
+    ) -> str:
+        """Hand in work as it is handed in everywhere: room, disk, engine."""
+        generation = new_id(GENERATION)
+        now = self.parts.clock.wall_ms()
+        with self.engine.admit(generation, principal, model, lane) as admission:
+            accepted = await self.parts.store.writer.submit(
+                AcceptGeneration(
+                    principal=principal,
+                    generation_id=generation,
+                    model=model,
+                    request={"messages": [{"role": "user", "content": said}]},
+                    owner=self.engine.owner if admission.slot else None,
+                    lane=lane,
+                    metadata=None,
+                    expires_at=None if expires_in is None else now + round(1000 * expires_in),
+                    idempotency=None,
+                    reply=lambda _: Stored(202, b"{}"),
+                    now_ms=now,
+                )
+            )
+            admission.accept(accepted.generation)
+        return generation
+
+    async def converse(self, system: str | None = None, model: str | None = None) -> Conversation:
+        created = await self.parts.store.writer.submit(
+            CreateConversation(
+                id=new_id(CONVERSATION),
+                principal=ALICE,
+                title=None,
+                model=model,
+                system=system,
+                now_ms=self.parts.clock.wall_ms(),
+                idempotency=None,
+                reply=lambda _: Stored(201, b"{}"),
+            )
+        )
+        return created.conversation
+
+    async def turn(self, conversation: Conversation, said: str = "Hello", model: str = MODEL) -> str:
+        generation = new_id(GENERATION)
+        with self.engine.admit(generation, ALICE, model, Lane.INTERACTIVE) as admission:
+            accepted = await self.parts.store.writer.submit(
+                AcceptTurn(
+                    principal=ALICE,
+                    conversation=conversation.id,
+                    content=said,
+                    parent=Current.LEAF,
+                    model=model,
+                    request={},
+                    message_id=new_id(MESSAGE),
+                    answer_id=new_id(MESSAGE),
+                    generation_id=generation,
+                    owner=self.engine.owner if admission.slot else None,
+                    lane=Lane.INTERACTIVE,
+                    ref=None,
+                    idempotency=None,
+                    reply=lambda _: Stored(202, b"{}"),
+                    now_ms=self.parts.clock.wall_ms(),
+                )
+            )
+            admission.accept(accepted.generation)
+        return generation
+
+    def feed(self, generation: str) -> Feed:
+        found = self.engine.feed(generation)
+        assert found is not None
+        return found[0]
+
+    async def until(self, generation: str, seen: Callable[[TokenLog], bool]) -> TokenLog:
+        """Wait until a log is as asked for."""
+        feed, news = self.feed(generation), asyncio.Event()
+        async with asyncio.timeout(PATIENCE):
+            with Cursor(feed, START, news.set):
+                while not seen(feed.log):
+                    news.clear()
+                    await news.wait()
+        return feed.log
+
+    async def ended(self, generation: str) -> TokenLog:
+        return await self.until(generation, lambda log: log.ended)
+
+    async def answering(self, generation: str) -> TokenLog:
+        return await self.until(generation, has_text)
+
+    async def record(self, generation: str) -> Generation:
+        found = await self.parts.store.generations.find(generation)
+        assert found is not None
+        return found
+
+    async def idle(self) -> None:
+        """Wait until nothing runs."""
+        async with asyncio.timeout(PATIENCE):
+            await self.engine.finish()
+
+    async def stats(self, **wanted: int) -> dict[str, Any]:
+        """Ask the simulated Ollama for its numbers, once they are as wanted."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, verify=False) as http:
+            answer = await http.get("/_sim/stats", params={**wanted, "wait": PATIENCE})
+            stats: dict[str, Any] = orjson.loads(answer.content)
+        assert {name: stats[name] for name in wanted} == wanted
+        return stats
+
+    @asynccontextmanager
+    async def store_away(self) -> AsyncIterator[None]:
+        """Have every write refused: another process keeps the file locked."""
+        await self.parts.store.writer.submit(Impatient())
+        with closing(sqlite3.connect(self.folder / "chatserver.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            yield
+            other.execute("ROLLBACK")
+
+    @asynccontextmanager
+    async def writer_held(self) -> AsyncIterator[None]:
+        """Have every write wait until this is left."""
+        hold = Hold(threading.Event(), threading.Event())
+        holding = asyncio.create_task(self.parts.store.writer.submit(hold), name="hold")
+        try:
+            assert await asyncio.to_thread(hold.begun.wait, PATIENCE)
+            yield
+        finally:
+            hold.go.set()
+            await holding
+
+
+def has_text(log: TokenLog) -> bool:
+    return any(isinstance(piece, Delta) for _, piece in log.since(0))
+
+
+def settings_of(folder: Path, urls: tuple[str, ...], **more: Any) -> Settings:
+    """Settings as `settings_of(folder, urls, ollama__slots=1)`."""
+    given = {name.replace("__", "."): value for name, value in more.items()}
+    base = {"ollama.urls": urls, "ollama.model": MODEL, "server.data_dir": str(folder)}
+    return load(None, {}, base | given).settings
+
+
+@asynccontextmanager
+async def working(
+    folder: Path,
+    simulated: SimulatorOptions | None = None,
+    *,
+    clock: MovedClock | None = None,
+    urls: tuple[str, ...] = (),
+    **settings: Any,
+) -> AsyncIterator[Works]:
+    async with serve_simulator(simulated or SimulatorOptions()) as url:
+        chosen = settings_of(folder, urls or (url,), **settings)
+        with patch.object(composition, "SystemClock", (lambda: clock) if clock else composition.SystemClock):
+            async with assemble(chosen) as parts:
+                yield Works(parts, url, folder)
