@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.requests import HTTPConnection
 
+from chatserver.access.allowance import Caller
 from chatserver.access.tickets import Grant, Ticket, Tickets
 from chatserver.access.visitors import LOCAL, Visitors
 from chatserver.errors import ForeignOrigin, Unauthenticated
@@ -26,6 +27,10 @@ class Gate:
         if known is None and elsewhere:
             raise Unauthenticated("A page elsewhere fetches a ticket first, so that it is known.")
         return _in_logs(known or LOCAL)
+
+    def caller(self, connection: HTTPConnection) -> Caller:
+        """Tell who makes a call that counts, and from where."""
+        return Caller(self.principal(connection), address_of(connection))
 
     def reader(self, connection: HTTPConnection, grant: Grant, target: str) -> Principal:
         """Tell who opens a stream: by ticket, where there is one."""
@@ -48,6 +53,10 @@ class Gate:
     def _ticket(self, connection: HTTPConnection) -> Ticket | None:
         text = connection.query_params.get("ticket")
         return None if text is None else self.tickets.read(text)
+
+
+def address_of(connection: HTTPConnection) -> str:
+    return connection.client.host if connection.client else ""
 
 
 def _in_logs(principal: Principal) -> Principal:

@@ -11,7 +11,8 @@ from chatserver.api.inbound import BranchPage, ConversationPage, NewConversation
 from chatserver.api.operation import Answer, Call, Nothing, Operation
 from chatserver.api.outbound import AcceptedTurn, ConversationList, MessageList
 from chatserver.api.streams import EVENT_STREAM, Streams, wants_events
-from chatserver.chat.conversing import Conversing, Receipt, Turn
+from chatserver.chat.accepting import Receipt
+from chatserver.chat.conversing import Conversing, Turn
 from chatserver.chat.resources import ConversationResource, MessageResource
 from chatserver.errors import NotFound, TurnInProgress, Unavailable
 from chatserver.storage.turns import Current
@@ -126,14 +127,14 @@ class ConversationCalls:
         return MessageList(items=[*map(MessageResource.of, page.items)], next_before=page.next, change=change)
 
     async def send(self, call: Call[OfOne, Nothing, NewMessage]) -> Response:
-        principal, body = self.gate.principal(call.request), call.body
+        caller, body = self.gate.caller(call.request), call.body
         turn = Turn(
             content=body.content,
             parent=body.parent if "parent" in body.model_fields_set else Current.LEAF,
             model=body.model,
             options=body.options.given() if body.options else None,
         )
-        receipt = await self.conversing.send(principal, call.path.id, turn, call.idempotency_key)
+        receipt = await self.conversing.send(caller, call.path.id, turn, call.idempotency_key)
         if wants_events(call.request):
-            return await self.streams.after_accepting(principal, receipt)
+            return await self.streams.after_accepting(caller.principal, receipt)
         return accepted_response(receipt)

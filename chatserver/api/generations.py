@@ -86,7 +86,7 @@ class GenerationCalls:
         )
 
     async def create(self, call: Call[Nothing, Nothing, NewGeneration]) -> Response:
-        principal, body = self.gate.principal(call.request), call.body
+        caller, body = self.gate.caller(call.request), call.body
         work = HandedIn(
             request=body.request(),
             model=body.model,
@@ -94,9 +94,9 @@ class GenerationCalls:
             metadata=body.metadata,
             expires_in_s=body.expires_in,
         )
-        receipt = await self.work.hand_in(principal, work, call.idempotency_key)
+        receipt = await self.work.hand_in(caller, work, call.idempotency_key)
         if wants_events(call.request):
-            return await self.streams.after_accepting(principal, receipt)
+            return await self.streams.after_accepting(caller.principal, receipt)
         return accepted_response(receipt)
 
     async def list(self, call: Call[Nothing, GenerationPage, Nothing]) -> GenerationList:

@@ -17,7 +17,15 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_TYPES = {"index.html": "text/html", "page.css": "text/css", "page.js": "text/javascript"}
+_TYPES = {
+    "index.html": "text/html",
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "connection.js": "text/javascript",
+    "transcript.js": "text/javascript",
+    "words.js": "text/javascript",
+    "favicon.svg": "image/svg+xml",
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class Page:
     @classmethod
     def find(cls) -> "Page":
         """Find the page beside this file, where a wheel has it, or in the source tree."""
-        installed = Path(__file__).parent / "static"
+        installed = Path(__file__).with_suffix("")
         return cls(installed if installed.is_dir() else Path(__file__).parents[2] / "frontend_shim" / "page")
 
     @property

@@ -20,6 +20,7 @@ from chatserver.errors import (
     NotFound,
     PayloadTooLarge,
     RequestError,
+    TooMany,
     Unauthenticated,
 )
 from chatserver.wire.problems import problem_facts
@@ -60,6 +61,10 @@ def _headers(facts: dict[str, Any]) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"}
     if "retry_after" in facts:
         headers["Retry-After"] = str(math.ceil(facts["retry_after"]))
+    if facts["status"] == TooMany.status and "limit" in facts:
+        headers["RateLimit-Limit"] = str(facts["limit"])
+        headers["RateLimit-Remaining"] = "0"
+        headers["RateLimit-Reset"] = headers["Retry-After"]
     if facts["status"] == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if "allow" in facts:
@@ -81,6 +86,8 @@ PROBLEM_HANDLERS: dict[Any, ExceptionHandler] = {HTTPException: _answer, Chatser
 def _response(scope: Scope, error: Exception) -> Response:
     request_id = request_id_of(scope)
     response = problem_response(error, request_id)
+    # For whoever counts what is refused.
+    scope.setdefault("state", {})["problem"] = getattr(error, "code", ChatserverError.code)
     if response.status_code == ChatserverError.status:
         log.error(
             "unexpected_error",

@@ -10,7 +10,7 @@ from chatserver.access.gate import Gate
 from chatserver.access.tickets import Grant
 from chatserver.api.inbound import EventsQuery, OfOne
 from chatserver.api.operation import Answer, Call, Nothing, Operation
-from chatserver.chat.conversing import Receipt
+from chatserver.chat.accepting import Receipt
 from chatserver.errors import MalformedPosition, Unavailable
 from chatserver.generation.position import START, Position
 from chatserver.generation.principal import Principal

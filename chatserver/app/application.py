@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 
+from chatserver.access.allowance import Allowances
 from chatserver.access.frontier import KnownHosts, SecurityHeaders
 from chatserver.access.gate import Gate
 from chatserver.access.hosts import Hosts
@@ -26,6 +27,7 @@ from chatserver.api.reference import api_of
 from chatserver.api.streams import Streams
 from chatserver.app.middleware import CountRequests
 from chatserver.app.parts import Parts
+from chatserver.chat.accepting import Accepting
 from chatserver.chat.conversing import Conversing
 from chatserver.chat.work import Work
 from chatserver.settings import LimitSettings
@@ -43,24 +45,32 @@ def build_application(parts: Parts) -> Starlette:
         Tickets(parts.secret, parts.clock),
         frozenset(settings.server.public_origins),
     )
-    conversing = Conversing(
+    limits = settings.limits
+    accepting = Accepting(
         engine=parts.engine,
+        writer=store.writer,
+        repeats=store.repeats,
+        allowances=Allowances(parts.clock, limits.messages_per_minute, limits.per_address_per_minute),
+        clock=parts.clock,
+        metrics=parts.metrics,
+    )
+    conversing = Conversing(
+        accepting=accepting,
         fleet=parts.fleet,
         writer=store.writer,
         conversations=store.conversations,
         messages=store.messages,
         clock=parts.clock,
-        metrics=parts.metrics,
-        most_characters=settings.limits.content_characters,
+        most_characters=limits.content_characters,
     )
     work = Work(
+        accepting=accepting,
         engine=parts.engine,
         fleet=parts.fleet,
         prompts=parts.prompts,
         writer=store.writer,
         generations=store.generations,
         clock=parts.clock,
-        metrics=parts.metrics,
     )
     sources = Sources(work, store.conversations, parts.watchers)
     streams = Streams(gate, sources, parts.drain, parts.metrics, settings.streams)
@@ -72,12 +82,12 @@ def build_application(parts: Parts) -> Starlette:
         drain=parts.drain,
         metrics=parts.metrics,
         heartbeat=settings.streams.websocket_heartbeat_s,
-        most_subscriptions=settings.limits.subscriptions_per_connection,
-        limits=_told(settings.limits),
+        most_subscriptions=limits.subscriptions_per_connection,
+        limits=_told(limits),
     )
     operations = [
-        *ConversationCalls(gate, conversing, streams, settings.limits.turn_bytes).operations(),
-        *GenerationCalls(gate, work, streams, settings.limits.generation_bytes).operations(),
+        *ConversationCalls(gate, conversing, streams, limits.turn_bytes).operations(),
+        *GenerationCalls(gate, work, streams, limits.generation_bytes).operations(),
         *streams.operations(),
         *EntranceCalls(gate, parts.fleet, work, conversing, Page.find()).operations(),
         *OperatingCalls(parts.metrics, _checks(parts)).operations(),

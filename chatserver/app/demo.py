@@ -15,6 +15,8 @@ from chatserver.upstream.simulator.serve import serve_simulator
 
 _LOOK_EVERY = 5.0
 _DEADLINES = Deadlines(connect=5, first_token=30, between_tokens=30)
+#: As fast as a person likes to watch.
+_READABLE = SimulatorOptions(rate=40, first_token_ms=300)
 
 log = structlog.get_logger()
 
@@ -36,9 +38,7 @@ class Demo:
         await self._fleet.refresh()
         if self._fleet.answering:
             return
-        address = await self._stack.enter_async_context(
-            serve_simulator(SimulatorOptions(), listen("127.0.0.1", 0))
-        )
+        address = await self._stack.enter_async_context(serve_simulator(_READABLE, listen("127.0.0.1", 0)))
         simulated = await self._stack.enter_async_context(OllamaClient(address, _DEADLINES))
         self._fleet.replace([simulated], simulated=True)
         await self._fleet.refresh()

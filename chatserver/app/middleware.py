@@ -6,7 +6,7 @@ from chatserver.telemetry.metrics import Metrics
 
 
 class CountRequests:
-    """Counts HTTP calls by the template of their route."""
+    """Counts HTTP calls by the template of their route, and refusals by their code."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
@@ -21,6 +21,8 @@ class CountRequests:
             if message["type"] == "http.response.start":
                 route = getattr(scope.get("route"), "path", "unknown")
                 self._metrics.http_request(route, scope["method"], message["status"])
+                if problem := scope.get("state", {}).get("problem"):
+                    self._metrics.rejected(problem)
             return send(message)
 
         return await self.app(scope, receive, count)  # type: ignore[arg-type]

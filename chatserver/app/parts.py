@@ -21,6 +21,7 @@ from chatserver.storage.conversations import Conversations
 from chatserver.storage.database import Database, DatabaseOptions
 from chatserver.storage.folder import DataFolder
 from chatserver.storage.generations import Generations
+from chatserver.storage.keys import Repeats
 from chatserver.storage.messages import Messages
 from chatserver.storage.writer import Writer, WriterOptions
 from chatserver.telemetry.metrics import Lane, Metrics
@@ -35,6 +36,7 @@ class Store:
     conversations: Conversations
     messages: Messages
     generations: Generations
+    repeats: Repeats
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ async def _open_store(
             observe=metrics.committed,
         )
     )
-    return Store(writer, Conversations(database), Messages(database), Generations(database))
+    return Store(
+        writer, Conversations(database), Messages(database), Generations(database), Repeats(database)
+    )
 
 
 async def _open_fleet(stack: AsyncExitStack, settings: Settings, clock: Clock) -> Fleet:
@@ -145,6 +149,7 @@ def _make_engine(
         shelf=Shelf(generation.keep_finished_s, generation.keep_finished_bytes),
         clock=clock,
         most_waiting=settings.limits.waiting,
+        most_each=settings.limits.outstanding_per_user,
         make_runner=make_runner,
     )
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import orjson
 
+from chatserver.access.allowance import Caller
+from chatserver.chat.accepting import Accepting, Receipt
 from chatserver.chat.operations import idempotency
 from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
-from chatserver.engine.engine import Engine
 from chatserver.errors import Invalid
 from chatserver.generation.clock import Clock
 from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id
@@ -18,7 +19,6 @@ from chatserver.storage.messages import Messages
 from chatserver.storage.records import Accepted, Conversation, Message, Page, Stored
 from chatserver.storage.turns import AcceptTurn, Current
 from chatserver.storage.writer import Writer
-from chatserver.telemetry.metrics import Metrics
 from chatserver.upstream.fleet import Fleet
 
 _CREATED = 201
@@ -41,27 +41,14 @@ class Turn:
         return {"content": self.content, "model": self.model, "options": self.options, **parent}
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """The answer to something accepted, the same however often it is asked for."""
-
-    status: int
-    body: bytes
-
-    @property
-    def generation(self) -> str:
-        return str(orjson.loads(self.body)["generation"]["id"])
-
-
 @dataclass(frozen=True)
 class Conversing:
-    engine: Engine
+    accepting: Accepting
     fleet: Fleet
     writer: Writer
     conversations: Conversations
     messages: Messages
     clock: Clock
-    metrics: Metrics
     most_characters: int
 
     async def create(
@@ -88,36 +75,31 @@ class Conversing:
         stored = created.replayed or _created(created.conversation)
         return Receipt(stored.status, stored.body)
 
-    async def send(self, principal: Principal, conversation: str, turn: Turn, key: str | None) -> Receipt:
+    async def send(self, caller: Caller, conversation: str, turn: Turn, key: str | None) -> Receipt:
         """Accept a turn: question, answer's place and generation are on disk when this returns."""
         self._check_length(turn.content)
-        model = await self._model(principal, conversation, turn)
-        generation = new_id(GENERATION)
-        with self.engine.admit(generation, principal, model, Lane.INTERACTIVE) as admission:
-            accepted = await self.writer.submit(
-                AcceptTurn(
-                    principal=principal,
-                    conversation=conversation,
-                    content=turn.content,
-                    parent=turn.parent,
-                    model=model,
-                    request={"options": turn.options} if turn.options else {},
-                    message_id=new_id(MESSAGE),
-                    answer_id=new_id(MESSAGE),
-                    generation_id=generation,
-                    owner=self.engine.owner if admission.slot else None,
-                    lane=Lane.INTERACTIVE,
-                    ref=key,
-                    idempotency=idempotency(key, "send", conversation, turn.body()),
-                    reply=accepted_turn,
-                    now_ms=self.clock.wall_ms(),
-                )
+        known_by = idempotency(key, "send", conversation, turn.body())
+
+        async def prepare() -> AcceptTurn:
+            return AcceptTurn(
+                principal=caller.principal,
+                conversation=conversation,
+                content=turn.content,
+                parent=turn.parent,
+                model=await self._model(caller.principal, conversation, turn),
+                request={"options": turn.options} if turn.options else {},
+                message_id=new_id(MESSAGE),
+                answer_id=new_id(MESSAGE),
+                generation_id=new_id(GENERATION),
+                owner=None,
+                lane=Lane.INTERACTIVE,
+                ref=key,
+                idempotency=known_by,
+                reply=accepted_turn,
+                now_ms=self.clock.wall_ms(),
             )
-            if accepted.replayed is None:
-                admission.accept(accepted.generation)
-                self.metrics.accepted(Lane.INTERACTIVE)
-        stored = accepted.replayed or accepted_turn(accepted)
-        return Receipt(stored.status, stored.body)
+
+        return await self.accepting.accept(caller, known_by, prepare)
 
     async def get(self, principal: Principal, conversation: str) -> Conversation:
         return await self.conversations.get(principal, conversation)

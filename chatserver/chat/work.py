@@ -5,7 +5,8 @@ from typing import Any
 
 import orjson
 
-from chatserver.chat.conversing import Receipt
+from chatserver.access.allowance import Caller
+from chatserver.chat.accepting import Accepting, Receipt
 from chatserver.chat.operations import idempotency
 from chatserver.chat.resources import GenerationResource
 from chatserver.engine.engine import Engine
@@ -22,7 +23,6 @@ from chatserver.storage.generations import AcceptGeneration, Generations
 from chatserver.storage.lifecycle import Cancel
 from chatserver.storage.records import Accepted, Generation, Page, Stored
 from chatserver.storage.writer import Writer
-from chatserver.telemetry.metrics import Metrics
 from chatserver.upstream.fleet import Fleet
 
 
@@ -50,40 +50,37 @@ class HandedIn:
 
 @dataclass(frozen=True)
 class Work:
+    accepting: Accepting
     engine: Engine
     fleet: Fleet
     prompts: Prompts
     writer: Writer
     generations: Generations
     clock: Clock
-    metrics: Metrics
 
-    async def hand_in(self, principal: Principal, work: HandedIn, key: str | None) -> Receipt:
-        model = work.model or await self.fleet.default_model()
-        await self.prompts.check_length(model, work.request["messages"])
-        now = self.clock.wall_ms()
-        generation = new_id(GENERATION)
-        with self.engine.admit(generation, principal, model, work.lane) as admission:
-            accepted = await self.writer.submit(
-                AcceptGeneration(
-                    principal=principal,
-                    generation_id=generation,
-                    model=model,
-                    request=work.request,
-                    owner=self.engine.owner if admission.slot else None,
-                    lane=work.lane,
-                    metadata=work.metadata,
-                    expires_at=None if work.expires_in_s is None else now + round(1000 * work.expires_in_s),
-                    idempotency=idempotency(key, "hand_in", "", work.body()),
-                    reply=_accepted,
-                    now_ms=now,
-                )
+    async def hand_in(self, caller: Caller, work: HandedIn, key: str | None) -> Receipt:
+        """Accept work without a conversation: it is on disk when this returns."""
+        known_by = idempotency(key, "hand_in", "", work.body())
+
+        async def prepare() -> AcceptGeneration:
+            model = work.model or await self.fleet.default_model()
+            await self.prompts.check_length(model, work.request["messages"])
+            now = self.clock.wall_ms()
+            return AcceptGeneration(
+                principal=caller.principal,
+                generation_id=new_id(GENERATION),
+                model=model,
+                request=work.request,
+                owner=None,
+                lane=work.lane,
+                metadata=work.metadata,
+                expires_at=None if work.expires_in_s is None else now + round(1000 * work.expires_in_s),
+                idempotency=known_by,
+                reply=_accepted,
+                now_ms=now,
             )
-            if accepted.replayed is None:
-                admission.accept(accepted.generation)
-                self.metrics.accepted(work.lane)
-        stored = accepted.replayed or _accepted(accepted)
-        return Receipt(stored.status, stored.body)
+
+        return await self.accepting.accept(caller, known_by, prepare)
 
     async def get(self, principal: Principal, generation: str) -> GenerationResource:
         record = await self.generations.get(principal, generation)

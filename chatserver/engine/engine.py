@@ -1,9 +1,11 @@
 """All generations that this process works on: admits them, gives them slots, stops them, ends them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 
@@ -12,7 +14,7 @@ from chatserver.engine.queue import Order, Pace, Waiting
 from chatserver.engine.runner import Outcome, Runner
 from chatserver.engine.shelf import Shelf
 from chatserver.engine.slots import Slot, Slots
-from chatserver.errors import Draining, Full
+from chatserver.errors import Draining, Full, TooMany
 from chatserver.generation.clock import Clock
 from chatserver.generation.feed import Feed, Place
 from chatserver.generation.principal import Principal
@@ -23,7 +25,12 @@ from chatserver.upstream.fleet import full_name
 #: How often those who wait are told where they stand, and old logs are let go, in seconds.
 _ROUND = 0.5
 
+#: Seconds after which an answer may have ended, for whoever has too many on their way.
+_TRY_AGAIN_S = 2
+
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 
 class Admission:
@@ -49,6 +56,7 @@ class Engine:
         shelf: Shelf,
         clock: Clock,
         most_waiting: int,
+        most_each: int,
         make_runner: Callable[["Engine"], Runner],
     ) -> None:
         self._order = order
@@ -56,8 +64,12 @@ class Engine:
         self._shelf = shelf
         self._clock = clock
         self._most_waiting = most_waiting
+        self._most_each = most_each
         self._jobs: dict[str, Job] = {}
+        #: How many of them each account has.
+        self._unfinished: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._accepting: set[asyncio.Task[Any]] = set()
         self._pace = Pace()
         self._runner = make_runner(self)
         #: New work is refused; what is here goes on.
@@ -74,25 +86,35 @@ class Engine:
     def jobs(self) -> Iterable[Job]:
         return list(self._jobs.values())
 
+    async def carry(self, accepting: Coroutine[Any, Any, T]) -> T:
+        """Carry an acceptance through even if whoever asked goes away: what the disk has must run."""
+        task = asyncio.create_task(accepting, name="accept")
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+        return await asyncio.shield(task)
+
     @contextmanager
-    def admit(self, generation: str, principal: Principal, model: str, lane: Lane) -> Iterator[Admission]:
-        """Keep room for a generation while it is stored; it starts or waits once it was accepted."""
-        if self.draining:
-            raise Draining
-        if len(self._order) >= self._most_waiting:
-            raise Full
+    def admit(
+        self, generation: str, principal: Principal, model: str, lane: Lane, *, account: str | None = None
+    ) -> Iterator[Admission]:
+        """Keep room for a generation while it is stored; it starts or waits once it was accepted.
+
+        `account` is whom the limit on unfinished generations counts; by default the principal.
+        """
         job = Job(generation, principal, full_name(model), lane, Feed(generation))
+        job.account = account or job.account
+        self._check_room(job.account)
         slot = self._slots.take(job.model) if self._nobody_before(lane) else None
         admission = Admission(job, slot)
         # Known from here on, so that a cancel can't fall between the disk and the queue.
-        self._jobs[generation] = job
+        self._add(job)
         try:
             yield admission
         finally:
             if admission.accepted is not None:
                 self._enter(job, admission.accepted, slot)
             else:
-                del self._jobs[generation]
+                self._remove(job)
                 if slot is not None:
                     self.give_back(slot)
 
@@ -162,6 +184,7 @@ class Engine:
     async def close(self) -> None:
         """Stop working. What hasn't ended stays on disk for the next start."""
         self.draining = True
+        await asyncio.gather(*self._accepting, return_exceptions=True)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -184,8 +207,30 @@ class Engine:
 
     def _job_of(self, record: Generation, feed: Feed) -> Job:
         job = Job(record.id, record.principal, full_name(record.model), record.lane, feed)
-        self._jobs[record.id] = job
+        self._add(job)
         return job
+
+    def _check_room(self, account: str) -> None:
+        if self.draining:
+            raise Draining
+        if len(self._order) >= self._most_waiting:
+            raise Full
+        if self._unfinished[account] >= self._most_each:
+            raise TooMany(
+                f"At most {self._most_each} answers may be on their way at once; wait for one to end.",
+                retry_after=_TRY_AGAIN_S,
+                limit=self._most_each,
+            )
+
+    def _add(self, job: Job) -> None:
+        self._jobs[job.generation] = job
+        self._unfinished[job.account] += 1
+
+    def _remove(self, job: Job) -> None:
+        del self._jobs[job.generation]
+        self._unfinished[job.account] -= 1
+        if not self._unfinished[job.account]:
+            del self._unfinished[job.account]
 
     def _enter(self, job: Job, record: Generation, slot: Slot | None) -> None:
         job.record = record
@@ -238,7 +283,7 @@ class Engine:
             job.expiry.cancel()
         if job.feed.log.ended:
             self._shelf.put(job.feed, job.principal, self._clock.now())
-        del self._jobs[job.generation]
+        self._remove(job)
         if not task.cancelled() and (error := task.exception()):
             log.error("run_died", generation=job.generation, exc_info=error)
 

@@ -17,6 +17,8 @@ class Job:
     model: str
     lane: Lane
     feed: Feed
+    #: Whom the limit on unfinished generations counts.
+    account: str = ""
     #: As it was when it was accepted or picked up; None until that is on disk.
     record: Generation | None = None
     #: The epoch under which this process owns it; 0 until it is claimed.
@@ -30,6 +32,9 @@ class Job:
     saved: tuple[int, int, int] = (0, 0, 0)
     expiry: TimerHandle | None = None
     _interrupt: Callable[[], None] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        self.account = self.account or f"user {self.principal.user}"
 
     def stop(self, reason: Reason) -> None:
         """Ask for the end; the first reason counts."""

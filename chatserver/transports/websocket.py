@@ -11,7 +11,8 @@ import structlog
 from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from chatserver.access.gate import Gate
+from chatserver.access.allowance import Caller
+from chatserver.access.gate import Gate, address_of
 from chatserver.access.tickets import Grant
 from chatserver.chat.conversing import Conversing, Turn
 from chatserver.chat.work import Work
@@ -83,6 +84,7 @@ class Connection:
         self._shared = shared
         self._websocket = websocket
         self._principal = principal
+        self._caller = Caller(principal, address_of(websocket))
         self._outgoing = Outgoing(shared.most_subscriptions)
         self._inbox: deque[str] = deque()
         self._worker: asyncio.Task[None] | None = None
@@ -161,6 +163,7 @@ class Connection:
         except Flooded:
             raise
         except ChatserverError as error:
+            self._shared.metrics.rejected(error.code)
             facts = problem_facts(error, request_id="")
             known = ref if isinstance(ref, str) and len(ref) <= 64 else None
             self._outgoing.answer({**facts, "type": "error", "ref": known})
@@ -191,7 +194,7 @@ class Connection:
             options=message.options.given() if message.options else None,
         )
         shared = self._shared
-        receipt = await shared.conversing.send(self._principal, message.conversation, turn, message.ref)
+        receipt = await shared.conversing.send(self._caller, message.conversation, turn, message.ref)
         opener = await shared.sources.generation(self._principal, receipt.generation, START)
         # One step: nothing can be sent between the two, so `accepted` comes before the first frame.
         self._outgoing.answer({"type": "accepted", "ref": message.ref, **orjson.loads(receipt.body)})

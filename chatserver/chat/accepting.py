@@ -1,0 +1,76 @@
+"""Accepting a generation, from a turn or from handed-in work: once, on disk, and then on its way."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import orjson
+
+from chatserver.access.allowance import Allowances, Caller
+from chatserver.engine.engine import Engine
+from chatserver.errors import TooMany, Unavailable
+from chatserver.generation.clock import Clock
+from chatserver.storage.generations import AcceptGeneration
+from chatserver.storage.keys import Repeats
+from chatserver.storage.records import Idempotency
+from chatserver.storage.turns import AcceptTurn
+from chatserver.storage.writer import Writer
+from chatserver.telemetry.metrics import Metrics
+
+A = TypeVar("A", AcceptTurn, AcceptGeneration)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The answer to something accepted, the same however often it is asked for."""
+
+    status: int
+    body: bytes
+
+    @property
+    def generation(self) -> str:
+        return str(orjson.loads(self.body)["generation"]["id"])
+
+
+@dataclass(frozen=True)
+class Accepting:
+    engine: Engine
+    writer: Writer
+    repeats: Repeats
+    allowances: Allowances
+    clock: Clock
+    metrics: Metrics
+
+    async def accept(
+        self, caller: Caller, key: Idempotency | None, prepare: Callable[[], Awaitable[A]]
+    ) -> Receipt:
+        """Accept what `prepare` makes; a repeat gets its first answer, whatever a new one would get now."""
+        try:
+            self.allowances.take(caller)
+            command = await prepare()
+            return await self.engine.carry(self._commit(caller, command))
+        except (Unavailable, TooMany):
+            # Looked up only here: what isn't refused finds its key in its own transaction.
+            found = await self._repeated(caller, key)
+            if found is None:
+                raise
+            return found
+
+    async def _commit(self, caller: Caller, command: A) -> Receipt:
+        with self.engine.admit(
+            command.generation_id, caller.principal, command.model, command.lane, account=caller.name
+        ) as admission:
+            if admission.slot is not None:
+                command = replace(command, owner=self.engine.owner)
+            accepted = await self.writer.submit(command)
+            if accepted.replayed is None:
+                admission.accept(accepted.generation)
+                self.metrics.accepted(command.lane)
+        stored = accepted.replayed or command.reply(accepted)
+        return Receipt(stored.status, stored.body)
+
+    async def _repeated(self, caller: Caller, key: Idempotency | None) -> Receipt | None:
+        if key is None:
+            return None
+        stored = await self.repeats.find(caller.principal, key, self.clock.wall_ms())
+        return Receipt(stored.status, stored.body) if stored else None
