@@ -42,7 +42,6 @@ SUBPROTOCOL = "chatserver.v1"
 #: Messages that may wait to be acted on; a client that sends more at once is not a chat.
 _INBOX = 256
 
-_NOT_TEXT = 1003
 _OUR_FAULT = 1011
 _RESTART = 1012
 
@@ -126,12 +125,11 @@ class Connection:
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text")
-            if text is None:
-                self._end_with(_NOT_TEXT, "text frames only")
-            elif len(self._inbox) >= _INBOX:
+            if len(self._inbox) >= _INBOX:
                 self._end_with(Flooded.close_code, Flooded.code)
             else:
-                self._inbox.append(text)
+                # A binary frame is answered like any other message that can't be read.
+                self._inbox.append(text or "")
                 self._work()
 
     def _end_with(self, code: int, reason: str) -> None:
