@@ -7,12 +7,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import orjson
 import structlog
 
 from chatserver.engine.job import Job
 from chatserver.engine.prompts import Prompt, Prompts
 from chatserver.engine.slots import Hold, Slot, Slots
-from chatserver.errors import ChatserverError, StaleEpoch, StoreUnavailable, Unreachable, UpstreamError
+from chatserver.errors import (
+    ChatserverError,
+    ContextTooLong,
+    StaleEpoch,
+    StoreUnavailable,
+    Unreachable,
+    UpstreamError,
+)
 from chatserver.generation.clock import Clock
 from chatserver.generation.pieces import Channel, Delta, Ending, Fault, Reset, Started, ToolCalls
 from chatserver.generation.position import Position
@@ -20,14 +28,15 @@ from chatserver.generation.states import Lane, Reason, final_status
 from chatserver.settings import GenerationSettings
 from chatserver.storage.command import Command
 from chatserver.storage.lifecycle import BeginAttempt, Claim, Finish
+from chatserver.storage.records import Generation
 from chatserver.storage.writer import Writer
 from chatserver.telemetry.metrics import Metrics
 from chatserver.upstream.client import OllamaClient
 from chatserver.upstream.fleet import Fleet
 from chatserver.wire.ollama import Done
 
-#: Pause before the end of a generation is offered to the store again, in seconds.
-_SAVE_AGAIN = 0.5
+#: Pause before the store is asked again, in seconds.
+_ASK_AGAIN = 0.5
 
 log = structlog.get_logger()
 
@@ -99,6 +108,8 @@ class Runner:
         except _StoppedError:
             assert job.stopped is not None
             return Outcome(job.stopped)
+        except ContextTooLong as error:
+            return _failed(error, spent=False)
         except Exception:
             log.exception("run_failed")
             fault = Fault("internal_error", "The server failed while this answer was being made.")
@@ -138,8 +149,8 @@ class Runner:
 
     async def _attempt(self, job: Job, hold: Hold) -> Outcome:
         """Ask one server after the other, as long as nothing has come from any of them."""
-        prompt = await self._prompt(job)
-        job.feed.add(Started(job.model, job.attempt, context=prompt.report))
+        record, prompt = await self._prompt(job)
+        job.feed.add(Started(record.model, job.attempt, context=prompt.report))
         begun = job.feed.log.top
         tried: set[OllamaClient] = set()
         while True:
@@ -163,15 +174,19 @@ class Runner:
         others = [client for client in self.fleet.hosts(job.model) if client not in tried]
         slot = self.slots.take(job.model, avoid=tried)
         if slot is None and others and isinstance(error, Unreachable):
-            # The lost ones are no longer in the choice, so the queue gives one of the others.
-            return await self.slot_for(job)
+            slot = await self.slot_for(job)
+            if slot.client in tried:
+                # Where nobody is known to have the model, the lost ones are still in the choice.
+                self.give_back(slot)
+                return None
         return slot
 
-    async def _prompt(self, job: Job) -> Prompt:
-        assert job.record is not None
-        prompt = await self.prompts.build(job.record)
-        job.record = replace(job.record, context=prompt.report)
-        return prompt
+    async def _prompt(self, job: Job) -> tuple[Generation, Prompt]:
+        record = job.record
+        assert record is not None
+        prompt = await _patiently("prompt", lambda: self.prompts.build(record))
+        job.record = replace(record, context=prompt.report)
+        return record, prompt
 
     async def _ask(self, job: Job, client: OllamaClient, body: dict[str, Any]) -> Outcome:
         meter = _Meter(job, self.clock, self.metrics, self.options.max_text_bytes)
@@ -188,9 +203,11 @@ class Runner:
         return Outcome(Reason.LENGTH if done.reason == "length" else Reason.COMPLETED, done)
 
     async def _begin_again(self, job: Job) -> None:
-        job.attempt += 1
-        if not await self._save(BeginAttempt(job.generation, job.epoch, job.attempt)):
+        attempt = job.attempt + 1
+        if not await self._save(BeginAttempt(job.generation, job.epoch, attempt)):
             raise StaleEpoch(f"{job.generation} has another owner.")
+        # In one step: a checkpoint must not take the old text for the new attempt's.
+        job.attempt = attempt
         job.feed.add(Reset())
 
     async def _end(self, job: Job, outcome: Outcome) -> None:
@@ -227,13 +244,7 @@ class Runner:
         log.info("ended", reason=outcome.reason, attempt=job.attempt)
 
     async def _save(self, command: Command[R]) -> R:
-        """Submit a command; while the disk or the database is away, wait for it."""
-        while True:
-            try:
-                return await self.writer.submit(command)
-            except StoreUnavailable:
-                log.warning("store_unavailable", waiting=type(command).__name__)
-                await asyncio.sleep(_SAVE_AGAIN)
+        return await _patiently(type(command).__name__, lambda: self.writer.submit(command))
 
 
 class _Meter:
@@ -250,8 +261,8 @@ class _Meter:
     def take(self, pieces: Sequence[Delta | ToolCalls]) -> None:
         self._measure()
         for piece in pieces:
-            if isinstance(piece, Delta):
-                self._left -= len(piece.text.encode())
+            text = piece.text.encode() if isinstance(piece, Delta) else orjson.dumps(piece.calls)
+            self._left -= len(text)
         if self._left < 0:
             raise _TextFullError
         self._job.feed.extend(pieces)
@@ -264,6 +275,16 @@ class _Meter:
         else:
             self._metrics.between_tokens(now - self._last)
         self._last = now
+
+
+async def _patiently(what: str, ask: Callable[[], Awaitable[R]]) -> R:
+    """Ask the store; while the disk or the database is away, wait for it."""
+    while True:
+        try:
+            return await ask()
+        except StoreUnavailable:
+            log.warning("store_unavailable", waiting=what)
+            await asyncio.sleep(_ASK_AGAIN)
 
 
 def _failed(error: ChatserverError, *, spent: bool) -> Outcome:

@@ -4,16 +4,15 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import httpx
 import orjson
-from sqlalchemy import text
 from starlette.applications import Starlette
 
 from chatserver.app import parts as composition
@@ -31,6 +30,7 @@ from chatserver.generation.states import Lane
 from chatserver.settings import Settings, load
 from chatserver.storage.command import Command, Transaction
 from chatserver.storage.conversations import CreateConversation
+from chatserver.storage.database import DatabaseOptions
 from chatserver.storage.generations import AcceptGeneration
 from chatserver.storage.records import Conversation, Generation, Stored
 from chatserver.storage.turns import AcceptTurn, Current
@@ -41,16 +41,6 @@ from tests.unit.clock import MovedClock
 MODEL = "sim-chat:latest"
 ALICE = Principal("default", "alice")
 BOB = Principal("default", "bob")
-
-
-@dataclass(frozen=True)
-class Impatient(Command[None]):
-    """Has the writer give up at once where somebody else has locked the file."""
-
-    @classmethod
-    async def handle(cls, transaction: Transaction, commands: Sequence["Impatient"]) -> list[None]:
-        await transaction.connection.execute(text("PRAGMA busy_timeout = 0"))
-        return [None] * len(commands)
 
 
 @dataclass(frozen=True)
@@ -92,6 +82,7 @@ class Works:
         model: str = MODEL,
         principal: Principal = ALICE,
         expires_in: float | None = None,
+        **request: Any,
     ) -> str:
         """Hand in work as it is handed in everywhere: room, disk, engine."""
         generation = new_id(GENERATION)
@@ -102,7 +93,7 @@ class Works:
                     principal=principal,
                     generation_id=generation,
                     model=model,
-                    request={"messages": [{"role": "user", "content": said}]},
+                    request={"messages": [{"role": "user", "content": said}], **request},
                     owner=self.engine.owner if admission.slot else None,
                     lane=lane,
                     metadata=None,
@@ -197,11 +188,19 @@ class Works:
     @asynccontextmanager
     async def store_away(self) -> AsyncIterator[None]:
         """Have every write refused: another process keeps the file locked."""
-        await self.parts.store.writer.submit(Impatient())
         with closing(sqlite3.connect(self.folder / "chatserver.db", isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             yield
             other.execute("ROLLBACK")
+
+    @asynccontextmanager
+    async def readers_busy(self) -> AsyncIterator[None]:
+        """Have every read refused: all connections for it are taken."""
+        database = self.parts.store.conversations._database  # nothing else hands it out
+        async with AsyncExitStack() as stack:
+            for _ in range(self.parts.settings.store.readers):
+                await stack.enter_async_context(database.read())
+            yield
 
     @asynccontextmanager
     async def writer_held(self) -> AsyncIterator[None]:
@@ -233,11 +232,16 @@ async def working(
     simulated: SimulatorOptions | None = None,
     *,
     clock: MovedClock | None = None,
-    urls: tuple[str, ...] = (),
+    urls: Sequence[str] = (),
+    patience_s: float = PATIENCE,
     **settings: Any,
 ) -> AsyncIterator[Works]:
-    async with serve_simulator(simulated or SimulatorOptions()) as url:
-        chosen = settings_of(folder, urls or (url,), **settings)
-        with patch.object(composition, "SystemClock", (lambda: clock) if clock else composition.SystemClock):
-            async with assemble(chosen) as parts:
-                yield Works(parts, url, folder)
+    """Put it together; `patience_s` is how long reads and writes wait for a store that is busy."""
+    database = partial(DatabaseOptions, read_wait_s=patience_s, lock_wait_s=patience_s)
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(serve_simulator(simulated or SimulatorOptions()))
+        chosen = settings_of(folder, tuple(urls) or (url,), **settings)
+        stack.enter_context(patch.object(composition, "DatabaseOptions", database))
+        if clock is not None:
+            stack.enter_context(patch.object(composition, "SystemClock", lambda: clock))
+        yield Works(await stack.enter_async_context(assemble(chosen)), url, folder)

@@ -1,0 +1,358 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from chatserver.engine.runner import _backoff
+from chatserver.generation.log import TokenLog
+from chatserver.generation.pieces import Channel, Delta, Fault, Piece, Reset, Started, ToolCalls
+from chatserver.generation.states import Lane, Reason, Status
+from chatserver.settings import load
+from chatserver.storage.lifecycle import Cancel
+from chatserver.upstream.simulator import Fault as Spoiled
+from chatserver.upstream.simulator import SimulatorOptions, serve_simulator
+from tests.unit.works import ALICE, MODEL, Works, working
+
+ANSWER = Channel.ANSWER
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+
+def pieces_of(log: TokenLog) -> list[Piece]:
+    return [piece for _, piece in log.since(0)]
+
+
+async def test_a_run_begins_says_something_and_ends_as_it_is_stored(works) -> None:
+    generation = await works.accept("Hello [[tokens=6]]")
+    log = await works.ended(generation)
+    record = await works.record(generation)
+    started, *said, ending = pieces_of(log)
+    assert started == Started(MODEL, 1, context=record.context)
+    assert said == [Delta(ANSWER, record.result)]
+    assert ending == log.ending
+    assert log.ending is not None
+    assert (log.ending.usage, log.ending.sha256) == (record.usage, record.sha256)
+    assert record.usage is not None
+    assert record.usage.completion_tokens == 6
+    assert record.timings is not None
+    assert record.timings["first_token_ms"] >= 0
+    assert record.timings["model"]["total_duration"] > 0
+
+
+async def test_thoughts_and_calls_are_kept_apart_from_the_answer(works) -> None:
+    thinking = await works.accept("Why is the sky blue?", model="sim-think:latest")
+    log = await works.ended(thinking)
+    record = await works.record(thinking)
+    assert (record.thinking, record.result) == (log.text(Channel.THINKING), log.text(ANSWER))
+    assert record.thinking
+    assert record.result
+    await works.idle()
+    calling = await works.accept("What is the weather in Paris?", model="sim-tools:latest", tools=[TOOL])
+    log = await works.ended(calling)
+    assert [type(piece) for piece in pieces_of(log)][1] is ToolCalls
+    assert (await works.record(calling)).tool_calls == log.tool_calls() != []
+
+
+async def test_the_name_of_the_model_is_the_same_live_and_from_the_store(works) -> None:
+    generation = await works.accept(model="sim-chat")
+    started = pieces_of(await works.ended(generation))[0]
+    assert isinstance(started, Started)
+    assert started.model == (await works.record(generation)).model == "sim-chat"
+
+
+#: (what is said, more of the request, reason, code)
+FAILURES = [
+    ("[[fault=slow-first-token]]", {}, Reason.UPSTREAM_ERROR, "first_token_timeout"),
+    ("[[fault=stall]] [[tokens=4]]", {}, Reason.UPSTREAM_ERROR, "stalled"),
+    ("[[fault=refuse]]", {}, Reason.UPSTREAM_ERROR, "unreachable"),
+    ("[[fault=status-500]]", {}, Reason.UPSTREAM_ERROR, "upstream_failed"),
+    ("[[fault=status-503]]", {}, Reason.UPSTREAM_ERROR, "upstream_busy"),
+    ("Hello", {"model": "nobody-has-it"}, Reason.UPSTREAM_ERROR, "model_not_found"),
+    ("Hello", {"think": True}, Reason.UPSTREAM_ERROR, "bad_request"),
+    ("[[fault=error-line]] [[tokens=4]]", {}, Reason.UPSTREAM_ERROR, "upstream_failed"),
+    ("[[fault=garbage]] [[tokens=4]]", {}, Reason.UPSTREAM_ERROR, "bad_upstream_data"),
+    ("[[fault=cut]] [[tokens=4]]", {}, Reason.UPSTREAM_TRUNCATED, "no_done"),
+    ("[[fault=repeat]] [[tokens=4]]", {}, Reason.UPSTREAM_TRUNCATED, "no_done"),
+    ("[[fault=drop]] [[tokens=4]]", {}, Reason.UPSTREAM_TRUNCATED, "no_done"),
+]
+
+
+@pytest.fixture
+async def hasty(tmp_path) -> AsyncIterator[Works]:
+    async with working(
+        tmp_path / "data",
+        ollama__slots=1,
+        ollama__first_token_timeout_s=0.06,
+        ollama__stall_timeout_s=0.05,
+        generation__retry_first_delay_s=0,
+        generation__max_text_bytes=2048,
+    ) as works:
+        yield works
+
+
+@pytest.mark.parametrize(("said", "more", "reason", "code"), FAILURES, ids=lambda value: str(value)[:30])
+async def test_what_the_model_server_does_to_it_is_told_by_name(hasty, said, more, reason, code) -> None:
+    generation = await hasty.accept(said, **more)
+    log = await hasty.ended(generation)
+    record = await hasty.record(generation)
+    assert log.ending is not None
+    assert log.ending.error is not None
+    assert (log.ending.reason, log.ending.error.code) == (reason, code)
+    assert (record.status, record.reason, record.error) == (Status.FAILED, reason, log.ending.error)
+    # What was said until then is kept.
+    assert record.result == log.text(ANSWER)
+    await hasty.idle()
+
+
+async def test_an_answer_that_never_ends_is_ended_at_our_own_bound(hasty) -> None:
+    generation = await hasty.accept("[[fault=endless]]")
+    log = await hasty.ended(generation)
+    assert log.ending is not None
+    assert (log.ending.reason, log.ending.error) == (Reason.LENGTH, None)
+    assert 1024 < len(log.text(ANSWER).encode()) <= 2048
+    assert (await hasty.record(generation)).status is Status.COMPLETED
+    await hasty.stats(in_flight=0)
+
+
+async def test_calls_count_for_the_bound_too(hasty) -> None:
+    text = "x" * 3000
+    generation = await hasty.accept(f"What is the weather in {text}?", model="sim-tools:latest", tools=[TOOL])
+    log = await hasty.ended(generation)
+    assert log.ending is not None
+    assert len(str(log.tool_calls())) <= 2048
+
+
+async def test_an_answer_that_takes_too_long_is_ended_with_what_it_has(tmp_path) -> None:
+    async with working(tmp_path, SimulatorOptions(rate=100), generation__max_duration_s=0.1) as works:
+        generation = await works.accept("[[fault=endless]]")
+        log = await works.ended(generation)
+        assert log.ending is not None
+        assert log.ending.reason is Reason.LENGTH
+        assert log.text(ANSWER)
+        await works.stats(in_flight=0)
+
+
+async def test_a_model_that_stops_at_its_own_bound_says_so(works) -> None:
+    generation = await works.accept("[[tokens=50]]", options={"num_predict": 3})
+    log = await works.ended(generation)
+    assert log.ending is not None
+    assert log.ending.reason is Reason.LENGTH
+    assert log.ending.usage is not None
+    assert log.ending.usage.completion_tokens == 3
+
+
+async def test_work_that_is_not_watched_is_tried_again_from_the_start(tmp_path) -> None:
+    spoiled = SimulatorOptions(faults=(Spoiled("cut", 0.5),), seed=3, diverge=True)
+    async with working(tmp_path, spoiled, generation__retry_first_delay_s=0, generation__attempts=9) as works:
+        generation = await works.accept("[[tokens=4]]", lane=Lane.BACKGROUND)
+        log = await works.ended(generation)
+        record = await works.record(generation)
+        assert record.status is Status.COMPLETED
+        assert record.attempts > 1
+        resets = [piece for piece in pieces_of(log) if isinstance(piece, Reset)]
+        assert len(resets) == 1  # a reader from the start gets only the newest
+        assert record.result == log.text(ANSWER)
+        starts = [piece.attempt for piece in pieces_of(log) if isinstance(piece, Started)]
+        assert starts == [record.attempts]
+
+
+async def test_work_whose_attempts_are_spent_is_dead(works) -> None:
+    generation = await works.accept("[[fault=status-503]]", lane=Lane.BACKGROUND)
+    log = await works.ended(generation)
+    record = await works.record(generation)
+    assert (record.status, record.reason, record.attempts) == (Status.DEAD, Reason.UPSTREAM_ERROR, 3)
+    assert log.ending is not None
+    assert log.ending.error is not None
+    assert log.ending.error.code == "upstream_busy"
+    stats = await works.stats()
+    assert stats["requests"]["/api/chat"] == 3
+
+
+@pytest.mark.parametrize("more", [{"model": "nobody-has-it"}, {"think": True}])
+async def test_what_would_fail_the_same_way_is_not_tried_again(works, more) -> None:
+    generation = await works.accept(lane=Lane.BACKGROUND, **more)
+    await works.ended(generation)
+    record = await works.record(generation)
+    assert (record.status, record.attempts) == (Status.FAILED, 1)
+
+
+async def test_between_attempts_others_have_the_slot(tmp_path) -> None:
+    async with working(tmp_path, ollama__slots=1, generation__retry_first_delay_s=60) as works:
+        failing = await works.accept("[[fault=status-503]]", lane=Lane.BACKGROUND)
+        other = await works.accept()
+        await works.ended(other)
+        works.engine.cancel(failing)
+        log = await works.ended(failing)
+        assert log.ending is not None
+        assert log.ending.reason is Reason.CANCELLED
+
+
+def test_pauses_double_up_to_a_bound_and_vary() -> None:
+    options = load(
+        None, {}, {"generation.retry_first_delay_s": 1.0, "generation.retry_longest_delay_s": 5.0}
+    ).settings.generation
+    for attempt, longest in ((1, 1), (2, 2), (3, 4), (4, 5), (30, 5)):
+        pauses = {_backoff(attempt, options) for _ in range(50)}
+        assert all(longest / 2 <= pause <= longest for pause in pauses)
+        assert len(pauses) > 1
+
+
+async def test_work_that_no_longer_fits_is_refused_by_name_when_it_runs(works) -> None:
+    generation = await works.accept("word " * 10_000)
+    log = await works.ended(generation)
+    assert log.ending is not None
+    assert log.ending.reason is Reason.INTERRUPTED
+    assert log.ending.error is not None
+    assert log.ending.error.code == "context_length"
+    assert (await works.record(generation)).status is Status.FAILED
+
+
+async def test_a_failure_of_ours_is_told_without_its_details(works) -> None:
+    # Nothing that is accepted looks like this.
+    generation = await works.accept(messages=[{"content": 7, "images": 7}])
+    log = await works.ended(generation)
+    assert log.ending is not None
+    assert log.ending.reason is Reason.INTERRUPTED
+    assert log.ending.error == Fault("internal_error", "The server failed while this answer was being made.")
+
+
+async def test_the_end_is_shown_only_when_the_store_has_it(tmp_path) -> None:
+    async with working(tmp_path, patience_s=0.01) as works:
+        generation = await works.accept("[[fault=stall]] [[tokens=8]]")
+        await works.answering(generation)
+        async with works.store_away():
+            works.engine.cancel(generation)
+            await works.stats(in_flight=0)
+            await asyncio.sleep(0.03)
+            assert not works.feed(generation).log.ended
+            assert works.engine.counts()[Status.RUNNING] == 1
+        log = await works.ended(generation)
+        assert log.ending is not None
+        assert log.ending.reason is (await works.record(generation)).reason is Reason.CANCELLED
+
+
+async def test_a_cancel_while_the_end_is_being_stored_comes_too_late(works) -> None:
+    generation = await works.accept("[[tokens=4]]")
+    async with works.writer_held():
+        await works.stats(in_flight=0)
+        await works.answering(generation)
+        works.engine.cancel(generation)
+    log = await works.ended(generation)
+    assert log.ending is not None
+    assert log.ending.reason is (await works.record(generation)).reason
+
+
+async def test_a_claim_waits_for_the_store_and_a_cancel_meanwhile_counts(tmp_path) -> None:
+    async with working(tmp_path, patience_s=0.01, ollama__slots=1) as works:
+        running, waiting = await works.accept("[[fault=stall]]"), await works.accept()
+        async with works.store_away():
+            works.engine.cancel(running)
+            works.engine.cancel(waiting)
+            await asyncio.sleep(0.03)
+            assert not works.feed(waiting).log.ended
+        for each in (running, waiting):
+            log = await works.ended(each)
+            assert log.ending is not None
+            assert log.ending.reason is (await works.record(each)).reason is Reason.CANCELLED
+
+
+async def test_a_cancel_that_is_only_on_disk_is_found_by_whoever_claims(works) -> None:
+    running, waiting = await works.accept("[[fault=stall]]"), await works.accept()
+    await works.parts.store.writer.submit(Cancel(waiting, ALICE, 0))
+    works.engine.cancel(running)
+    log = await works.ended(waiting)
+    assert log.ending is not None
+    assert log.ending.reason is Reason.CANCELLED
+    assert [type(piece).__name__ for piece in pieces_of(log)] == ["Ending"]
+
+
+async def test_a_conversation_that_can_not_be_read_for_a_moment_costs_a_moment(tmp_path) -> None:
+    async with working(tmp_path, patience_s=0.01) as works:
+        conversation = await works.converse()
+        async with works.readers_busy():
+            generation = await works.turn(conversation)
+            await asyncio.sleep(0.05)
+            assert works.feed(generation).log.top == 0
+        log = await works.ended(generation)
+        assert log.ending is not None
+        assert log.ending.reason is Reason.COMPLETED
+
+
+@asynccontextmanager
+async def deaf() -> AsyncIterator[tuple[str, list[int]]]:
+    """A server that hangs up on everybody, and a count of those."""
+    calls: list[int] = []
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        calls.append(1)
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", calls
+
+
+async def test_what_has_said_nothing_yet_goes_at_once_to_another_server(tmp_path) -> None:
+    busy = SimulatorOptions(faults=(Spoiled("status-503"),))
+    async with (
+        serve_simulator(busy) as first,
+        serve_simulator(SimulatorOptions()) as second,
+        working(tmp_path, urls=(first, second)) as works,
+    ):
+        log = await works.ended(await works.accept())
+        assert log.ending is not None
+        assert log.ending.reason is Reason.COMPLETED
+        assert [piece.attempt for piece in pieces_of(log) if isinstance(piece, Started)] == [1]
+
+
+async def test_what_has_said_something_stays_with_its_server(tmp_path) -> None:
+    cutting = SimulatorOptions(faults=(Spoiled("cut"),))
+    async with (
+        serve_simulator(cutting) as first,
+        serve_simulator(SimulatorOptions()) as second,
+        working(tmp_path, urls=(first, second)) as works,
+    ):
+        log = await works.ended(await works.accept("[[tokens=4]]"))
+        assert log.ending is not None
+        assert log.ending.reason is Reason.UPSTREAM_TRUNCATED
+
+
+async def test_a_request_that_was_refused_as_wrong_is_not_shown_to_another_server(tmp_path) -> None:
+    async with (
+        serve_simulator(SimulatorOptions()) as first,
+        serve_simulator(SimulatorOptions()) as second,
+        working(tmp_path, urls=(first, second)) as works,
+    ):
+        log = await works.ended(await works.accept(think=True))
+        assert log.ending is not None
+        assert log.ending.error is not None
+        assert log.ending.error.code == "bad_request"
+
+
+async def test_a_server_that_hangs_up_is_not_asked_again_and_again_while_the_other_is_full(tmp_path) -> None:
+    async with (
+        deaf() as (first, calls),
+        serve_simulator(SimulatorOptions()) as second,
+        working(tmp_path, urls=(second, first), ollama__slots=2) as works,
+    ):
+        # Nobody is known to have the model, so both are in the choice.
+        works.parts.fleet.lost(works.parts.fleet.clients[0])
+        calls.clear()
+        stalled = [await works.accept("[[fault=stall]]") for _ in range(2)]
+        for each in stalled:
+            await works.answering(each)
+        calls.clear()
+        log = await works.ended(await works.accept())
+        assert log.ending is not None
+        assert log.ending.error is not None
+        assert log.ending.error.code == "unreachable"
+        assert len(calls) <= 4
+        for each in stalled:
+            works.engine.cancel(each)
+        await works.idle()
