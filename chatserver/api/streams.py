@@ -15,9 +15,8 @@ from chatserver.errors import MalformedPosition, Unavailable
 from chatserver.generation.position import START, Position
 from chatserver.generation.principal import Principal
 from chatserver.settings import StreamSettings
-from chatserver.telemetry.metrics import Metrics
-from chatserver.transports.drain import Drain
 from chatserver.transports.longpoll import poll
+from chatserver.transports.readers import Readers
 from chatserver.transports.sources import Opener, Sources, change_number
 from chatserver.transports.sse import EventStream
 from chatserver.wire import sse
@@ -53,8 +52,7 @@ def wants_events(request: Request) -> bool:
 class Streams:
     gate: Gate
     sources: Sources
-    drain: Drain
-    metrics: Metrics
+    readers: Readers
     options: StreamSettings
 
     def operations(self) -> list[Operation[OfOne, EventsQuery, Nothing]]:
@@ -110,7 +108,7 @@ class Streams:
     ) -> Response:
         if not wants_events(call.request):
             wait = 0 if first else min(call.query.wait, self.options.longpoll_longest_s)
-            return await poll(opener, wait, self.drain, self.metrics)
+            return await poll(opener, wait, self.readers)
         if opener(lambda: None).ended:
             return Response(status_code=204)
         return self._events(opener)
@@ -119,8 +117,7 @@ class Streams:
         return EventStream(
             opener,
             heartbeat=self.options.sse_heartbeat_s,
-            drain=self.drain,
-            metrics=self.metrics,
+            readers=self.readers,
             prelude=prelude,
         )
 

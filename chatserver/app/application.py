@@ -73,13 +73,14 @@ def build_application(parts: Parts) -> Starlette:
         clock=parts.clock,
     )
     sources = Sources(work, store.conversations, parts.watchers)
-    streams = Streams(gate, sources, parts.drain, parts.metrics, settings.streams)
+    streams = Streams(gate, sources, parts.readers, settings.streams)
     socket = Socket(
+        hosts=Hosts(settings.server.public_origins),
         gate=gate,
         conversing=conversing,
         work=work,
         sources=sources,
-        drain=parts.drain,
+        readers=parts.readers,
         metrics=parts.metrics,
         heartbeat=settings.streams.websocket_heartbeat_s,
         most_subscriptions=limits.subscriptions_per_connection,

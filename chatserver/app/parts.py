@@ -25,7 +25,7 @@ from chatserver.storage.keys import Repeats
 from chatserver.storage.messages import Messages
 from chatserver.storage.writer import Writer, WriterOptions
 from chatserver.telemetry.metrics import Lane, Metrics
-from chatserver.transports.drain import Drain
+from chatserver.transports.readers import Readers
 from chatserver.upstream.client import Deadlines, OllamaClient
 from chatserver.upstream.fleet import Fleet
 
@@ -49,7 +49,7 @@ class Parts:
     clock: Clock
     metrics: Metrics
     watchers: Watchers
-    drain: Drain
+    readers: Readers
     store: Store
     fleet: Fleet
     prompts: Prompts
@@ -74,7 +74,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             clock=clock,
             metrics=metrics,
             watchers=watchers,
-            drain=Drain(),
+            readers=Readers(settings.limits.connections, metrics),
             store=store,
             fleet=fleet,
             prompts=prompts,

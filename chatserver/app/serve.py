@@ -99,9 +99,9 @@ class Server(uvicorn.Server):
         self.stop()
 
     async def _drain(self) -> None:
-        engine, drain = self._parts.engine, self._parts.drain
+        engine, readers = self._parts.engine, self._parts.readers
         engine.draining = True
-        log.info("draining", running=engine.running, readers=drain.readers)
+        log.info("draining", running=engine.running, readers=len(readers))
         waits = [
             asyncio.create_task(self._all_done(), name="drain: all done"),
             asyncio.create_task(self._hurry.wait(), name="drain: second signal"),
@@ -111,13 +111,13 @@ class Server(uvicorn.Server):
         for wait in waits:
             wait.cancel()
         if waits[0] not in done:
-            log.info("grace_over", running=engine.running, readers=drain.readers)
-        drain.finish()
+            log.info("grace_over", running=engine.running, readers=len(readers))
+        readers.finish()
         self.should_exit = True
 
     async def _all_done(self) -> None:
         await self._parts.engine.finish()
-        await self._parts.drain.nobody()
+        await self._parts.readers.gone()
 
 
 def _config(parts: Parts) -> uvicorn.Config:

@@ -6,7 +6,7 @@ from chatserver.engine.engine import Engine
 from chatserver.engine.runner import Outcome
 from chatserver.generation.feed import Feed
 from chatserver.generation.pieces import Channel, Delta, Fault, Started
-from chatserver.generation.states import Reason
+from chatserver.generation.states import Lane, Reason
 from chatserver.storage.generations import Generations
 from chatserver.storage.records import Generation
 
@@ -21,7 +21,8 @@ async def recover(generations: Generations, engine: Engine, most_attempts: int) 
         if record.cancel:
             engine.end(record, Outcome(Reason.CANCELLED), await _text_so_far(generations, record))
         elif record.attempts >= most_attempts:
-            outcome = Outcome(Reason.INTERRUPTED, fault=_INTERRUPTED)
+            spent = record.lane is Lane.BACKGROUND
+            outcome = Outcome(Reason.INTERRUPTED, fault=_INTERRUPTED, spent=spent)
             engine.end(record, outcome, await _text_so_far(generations, record))
         else:
             engine.pick_up(record)

@@ -5,21 +5,20 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
-from chatserver.telemetry.metrics import Metrics
 from chatserver.transports.bell import Bell
-from chatserver.transports.drain import Drain
+from chatserver.transports.readers import Readers
 from chatserver.transports.sources import Encoded, Opener, Source
 
 
-async def poll(open_source: Opener, wait: float, drain: Drain, metrics: Metrics) -> Response:
+async def poll(open_source: Opener, wait: float, readers: Readers) -> Response:
     """Answer with what follows a position; `wait` is in seconds."""
     bell = Bell()
-    with metrics.connection("longpoll"), drain.reading(bell.ring), open_source(bell.ring) as source:
-        events = await _wait_for_events(source, wait, bell, drain)
+    with readers.reading("longpoll", bell.ring), open_source(bell.ring) as source:
+        events = await _wait_for_events(source, wait, bell, readers)
         return _answer(events, source)
 
 
-async def _wait_for_events(source: Source, wait: float, bell: Bell, drain: Drain) -> Sequence[Encoded]:
+async def _wait_for_events(source: Source, wait: float, bell: Bell, readers: Readers) -> Sequence[Encoded]:
     queued: Sequence[Encoded] = ()
     deadline = asyncio.get_running_loop().time() + wait
     while True:
@@ -28,7 +27,7 @@ async def _wait_for_events(source: Source, wait: float, bell: Bell, drain: Drain
         if events and events[0].type == "queued":
             # A place in the queue is worth telling, but no reason to answer.
             queued = events
-        elif events or source.ended or drain.over:
+        elif events or source.ended or readers.over:
             return events or queued
         try:
             async with asyncio.timeout_at(deadline):

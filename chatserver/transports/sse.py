@@ -11,9 +11,8 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from chatserver.telemetry.metrics import Metrics
 from chatserver.transports.bell import Bell, Pulse
-from chatserver.transports.drain import Drain
+from chatserver.transports.readers import Readers
 from chatserver.transports.sources import Opener
 from chatserver.wire import sse
 
@@ -35,36 +34,34 @@ class EventStream(Response):
         open_source: Opener,
         *,
         heartbeat: float,
-        drain: Drain,
-        metrics: Metrics,
+        readers: Readers,
         prelude: bytes = b"",
     ) -> None:
         super().__init__(headers=_HEADERS, media_type=self.media_type)
         del self.headers["content-length"]
         self._open_source = open_source
         self._heartbeat = heartbeat
-        self._drain = drain
-        self._metrics = metrics
+        self._readers = readers
         self._prelude = prelude
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        if scope["method"] != "HEAD":
-            with self._metrics.connection("sse"):
-                await self._stream(receive, send)
+        start = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        if scope["method"] == "HEAD":
+            await send(start)
+        else:
+            bell = Bell()
+            # Refused, where there are too many, before the response has begun.
+            with self._readers.reading("sse", bell.ring):
+                await send(start)
+                await self._stream(bell, receive, send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _stream(self, receive: Receive, send: Send) -> None:
-        bell = Bell()
+    async def _stream(self, bell: Bell, receive: Receive, send: Send) -> None:
         hello = sse.event("hello", orjson.dumps({"heartbeat": self._heartbeat}))
         await send({"type": "http.response.body", "body": self._prelude + hello, "more_body": True})
         async with _until_gone(receive, bell.ring) as gone:
-            with (
-                self._open_source(bell.ring) as source,
-                self._drain.reading(bell.ring),
-                Pulse(self._heartbeat, bell.ring) as pulse,
-            ):
-                while not (gone() or self._drain.over):
+            with self._open_source(bell.ring) as source, Pulse(self._heartbeat, bell.ring) as pulse:
+                while not (gone() or self._readers.over):
                     body = b"".join([frame.sse for frame in await source.read()])
                     if pulse.take():
                         body += _HEARTBEAT

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chatserver.access.allowance import Caller
 from chatserver.access.gate import Gate, address_of
+from chatserver.access.hosts import Hosts
 from chatserver.access.tickets import Grant
 from chatserver.chat.conversing import Conversing, Turn
 from chatserver.chat.work import Work
@@ -21,7 +22,6 @@ from chatserver.generation.position import START, Position
 from chatserver.generation.principal import Principal
 from chatserver.storage.turns import Current
 from chatserver.telemetry.metrics import Metrics
-from chatserver.transports.drain import Drain
 from chatserver.transports.messages import (
     Cancel,
     Message,
@@ -34,6 +34,7 @@ from chatserver.transports.messages import (
     read_message,
 )
 from chatserver.transports.outgoing import Flooded, Outgoing
+from chatserver.transports.readers import Readers
 from chatserver.transports.sources import Sources, change_number
 from chatserver.wire.inbound import parse_object
 from chatserver.wire.problems import invalid, problem_facts
@@ -52,11 +53,12 @@ log = structlog.get_logger()
 class Socket:
     """What every WebSocket of the server shares."""
 
+    hosts: Hosts
     gate: Gate
     conversing: Conversing
     work: Work
     sources: Sources
-    drain: Drain
+    readers: Readers
     metrics: Metrics
     #: Seconds between protocol pings, which the server's own WebSocket protocol sends.
     heartbeat: float
@@ -70,12 +72,13 @@ class Socket:
         offered = websocket.scope.get("subprotocols", ())
         await websocket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
         try:
-            principal = self.gate.reader(websocket, Grant.WEBSOCKET, "")
+            self.hosts.check(websocket.headers.get("host", ""))
+            connection = Connection(self, websocket, self.gate.reader(websocket, Grant.WEBSOCKET, ""))
+            with self.readers.reading("websocket", connection.leave):
+                await connection.run()
         except ChatserverError as error:
+            self.metrics.rejected(error.code)
             await websocket.close(error.close_code, error.code)
-            return
-        with self.metrics.connection("websocket"):
-            await Connection(self, websocket, principal).run()
 
 
 class Connection:
@@ -96,12 +99,15 @@ class Connection:
         writer = asyncio.create_task(outgoing.write(self._websocket.send_text), name="ws writer")
         tasks = {reader, writer}
         try:
-            with self._shared.drain.reading(outgoing.finish):
-                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await self._end(tasks)
         if writer.done() and not writer.cancelled() and writer.exception() is None:
             await self._close()
+
+    def leave(self) -> None:
+        """Close once the answers are sent, so that the client goes on elsewhere."""
+        self._outgoing.finish()
 
     async def _end(self, tasks: set[asyncio.Task[None]]) -> None:
         if self._worker is not None:
