@@ -68,7 +68,11 @@ class Engine:
         self._jobs: dict[str, Job] = {}
         #: How many of them each account has.
         self._unfinished: Counter[str] = Counter()
+        #: On their way to the disk, and then into the queue.
+        self._arriving = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Those of them that wait for another slot.
+        self._between: set[asyncio.Task[None]] = set()
         self._accepting: set[asyncio.Task[Any]] = set()
         self._pace = Pace()
         self._runner = make_runner(self)
@@ -108,9 +112,11 @@ class Engine:
         admission = Admission(job, slot)
         # Known from here on, so that a cancel can't fall between the disk and the queue.
         self._add(job)
+        self._arriving += slot is None
         try:
             yield admission
         finally:
+            self._arriving -= slot is None
             if admission.accepted is not None:
                 self._enter(job, admission.accepted, slot)
             else:
@@ -142,8 +148,25 @@ class Engine:
         kept = self._shelf.get(generation)
         return (kept.feed, kept.principal) if kept else None
 
-    async def slot_for(self, job: Job) -> Slot:
-        """Wait in the queue once more, for a run that has begun already."""
+    async def slot_for(self, job: Job, pause: float) -> Slot:
+        """Wait in the queue once more, after so many seconds, for a run that has begun already."""
+        with self._waits_between():
+            await asyncio.sleep(pause)
+            return await self._another_slot(job)
+
+    @contextmanager
+    def _waits_between(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._between.add(task)
+        if self.draining:
+            task.cancel()
+        try:
+            yield
+        finally:
+            self._between.discard(task)
+
+    async def _another_slot(self, job: Job) -> Slot:
         found: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
 
         def start(slot: Slot) -> None:
@@ -177,7 +200,13 @@ class Engine:
             self._pump()
 
     async def finish(self) -> None:
-        """Wait for the end of what runs; while draining, nothing is started."""
+        """Wait for the end of what runs. While draining nothing gets a slot: what waits for one is stopped.
+
+        It stays on disk for the next start, as does what hasn't begun.
+        """
+        if self.draining:
+            for task in self._between:
+                task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -185,6 +214,9 @@ class Engine:
         """Stop working. What hasn't ended stays on disk for the next start."""
         self.draining = True
         await asyncio.gather(*self._accepting, return_exceptions=True)
+        for job in self._jobs.values():
+            if job.expiry is not None:
+                job.expiry.cancel()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -213,7 +245,7 @@ class Engine:
     def _check_room(self, account: str) -> None:
         if self.draining:
             raise Draining
-        if len(self._order) >= self._most_waiting:
+        if len(self._order) + self._arriving >= self._most_waiting:
             raise Full
         if self._unfinished[account] >= self._most_each:
             raise TooMany(
@@ -246,9 +278,10 @@ class Engine:
 
     def _enqueue(self, job: Job, start: Callable[[Slot], None]) -> None:
         self._order.add(Waiting(job.generation, job.model, job.lane, self._clock.now(), start))
+        # Told before it may start: what runs has no place.
+        interactive = job.lane is Lane.INTERACTIVE
+        self._tell_place(job, self._order.waits(job.lane) if interactive else len(self._order))
         self._pump()
-        if len(self._order):
-            self._tell_place(job, len(self._order))
 
     def _leave_queue(self, job: Job) -> None:
         if self._order.remove(job.generation) is not None:

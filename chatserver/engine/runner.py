@@ -71,8 +71,8 @@ class Runner:
     options: GenerationSettings
     #: Who runs: written into every claim.
     owner: str
-    #: Waits in the queue for another slot.
-    slot_for: Callable[[Job], Awaitable[Slot]]
+    #: Waits in the queue for another slot, after so many seconds.
+    slot_for: Callable[[Job, float], Awaitable[Slot]]
     #: Gives a slot back and lets the next one have it.
     give_back: Callable[[Slot], None]
 
@@ -143,8 +143,7 @@ class Runner:
                     return _failed(error, spent=spent)
                 log.info("attempt_failed", code=error.code)
             hold.release()
-            await asyncio.sleep(_backoff(job.attempt, self.options))
-            hold.take(await self.slot_for(job))
+            hold.take(await self.slot_for(job, _backoff(job.attempt, self.options)))
             await self._begin_again(job)
 
     async def _attempt(self, job: Job, hold: Hold) -> Outcome:
@@ -174,7 +173,7 @@ class Runner:
         others = [client for client in self.fleet.hosts(job.model) if client not in tried]
         slot = self.slots.take(job.model, avoid=tried)
         if slot is None and others and isinstance(error, Unreachable):
-            slot = await self.slot_for(job)
+            slot = await self.slot_for(job, 0)
             if slot.client in tried:
                 # Where nobody is known to have the model, the lost ones are still in the choice.
                 self.give_back(slot)
