@@ -97,8 +97,13 @@ async def _listening(port: int) -> None:
 
 
 async def _only_child(pid: int) -> int:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    # The master listens a moment before it has its worker.
-    while not (found := children.read_text().split()):
+    while True:
+        # The master listens a moment before it has its worker.
+        found = _children(pid)
+        if found:
+            return found[0]
         await asyncio.sleep(_LOOK_EVERY_S)
-    return int(found[0])
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -24,6 +24,7 @@ Outcomes = Mapping[str, Sequence[Outcome]]
 
 async def run(plan: Plan) -> Result:
     outcomes: dict[str, list[Outcome]] = {DIRECT: [], NGINX: [], OURS: []}
+    short: dict[str, list[Outcome]] = {NGINX: [], OURS: []}
     async with bench(plan.seed, RATE) as on:
         for name in outcomes:
             await on.measure(name, SHORT)
@@ -31,7 +32,9 @@ async def run(plan: Plan) -> Result:
             for name, found in outcomes.items():
                 found.append(await on.measure(name, DEMAND))
                 plan.tell(f"  round {number} of {plan.pairs}, {name}: {_said(name, found[-1])}")
-    return evaluate(outcomes)
+            for name, found in short.items():
+                found.append(await on.measure(name, SHORT))
+    return evaluate(outcomes, short)
 
 
 def _said(name: str, outcome: Outcome) -> str:
@@ -42,8 +45,8 @@ def _said(name: str, outcome: Outcome) -> str:
     )
 
 
-def evaluate(outcomes: Outcomes) -> Result:
-    figures = _figures(outcomes)
+def evaluate(outcomes: Outcomes, short: Outcomes) -> Result:
+    figures = {**_figures(outcomes), **_turn_figures(short)}
     return Result(_requirements(figures), figures, _plots(outcomes, figures), _notes(outcomes))
 
 
@@ -70,6 +73,12 @@ def _figures(outcomes: Outcomes) -> dict[str, Figure]:
         "first token, added": Figure("ms", added_first[OURS]),
         "first token, added by nginx": Figure("ms", added_first[NGINX]),
     }
+
+
+def _turn_figures(short: Outcomes) -> dict[str, Figure]:
+    costs = {name: [1000 * one.cpu_s[name] / one.streams for one in rounds] for name, rounds in short.items()}
+    turn = f"processor per answer of {SHORT.tokens} tokens"
+    return {turn: Figure("ms", costs[OURS]), f"{turn}, nginx": Figure("ms", costs[NGINX])}
 
 
 def _requirements(figures: Mapping[str, Figure]) -> list[Requirement]:

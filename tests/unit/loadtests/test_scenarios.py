@@ -1,0 +1,39 @@
+from loadtests.load import Outcome, request
+from loadtests.scenarios import all_scenarios
+from loadtests.scenarios.token_cost import evaluate
+
+
+def outcome(cost_us: float, first_ms: float, delay_us: int, alone: int = 100) -> Outcome:
+    cpu = cost_us * 100 / 1e6
+    return Outcome(
+        streams=10,
+        complete=10,
+        tokens=100,
+        alone=alone,
+        first_ms=[first_ms] * 10,
+        delays_us=[delay_us] * 100,
+        seconds=2.0,
+        cpu_s={"chatserver": cpu, "nginx": cpu, "simulator": 0.1, "client": 0.2},
+    )
+
+
+def test_every_scenario_is_a_question():
+    assert all(scenario.question.endswith("?") for scenario in all_scenarios().values())
+
+
+def test_a_token_is_measured_against_nginx_and_the_direct_way():
+    ways = {
+        "direct": [outcome(0, 10, 20)],
+        "nginx": [outcome(10, 20, 100)],
+        "chatserver": [outcome(30, 40, 1020, alone=95)],
+    }
+    result = evaluate(ways, {"nginx": ways["nginx"], "chatserver": ways["chatserver"]})
+    assert result.passed
+    assert [requirement.reached for requirement in result.requirements] == ["3 x", "95 %", "1 ms", "3 x"]
+
+
+def test_a_request_says_how_long_its_body_is():
+    text = request("/path", "localhost", {"content": "é"}, accept="text/event-stream")
+    head, _, body = text.encode().partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /path HTTP/1.1\r\n")
+    assert b"Content-Length: %d" % len(body) in head
