@@ -3,12 +3,12 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from loadtests.processes import Child, cpu_seconds, running
+from loadtests.processes import Child, busy_seconds, cpu_seconds, running
 
 #: Seconds for the client to start, to connect, and to read what it wrote down.
 _CLIENT_S = 60
@@ -48,6 +48,8 @@ class Outcome:
     seconds: float
     #: Seconds of processor, of the client and of the processes that were watched.
     cpu_s: Mapping[str, float]
+    #: Cores that were busy with something else meanwhile.
+    others: float
 
     @property
     def first_token_ms(self) -> float:
@@ -83,17 +85,26 @@ async def put_load(job: Job, watched: Mapping[str, int]) -> Outcome:
     async with running(sys.executable, "-m", "loadtests.client") as client:
         await client.tell(json.dumps(asdict(job)))
         await _answer(client, _CLIENT_S)
-        before = {name: cpu_seconds(pid) for name, pid in watched.items()}
+        used, busy = _stopwatch(watched), busy_seconds()
         await client.tell("go")
         ran = await _answer(client, job.deadline_s + _CLIENT_S)
+        others = busy_seconds() - busy - sum(used().values()) - ran["cpu_s"]
         await asyncio.sleep(_SETTLE_S)
-        used = {name: cpu_seconds(pid) - before[name] for name, pid in watched.items()}
+        cpu = {**used(), "client": ran["cpu_s"]}
         read = await _answer(client, _CLIENT_S)
     refusal = read.pop("refusal")
     if read["complete"] < len(job.requests) or not read["tokens"]:
         raise LoadFailed(f"Only {read['complete']} of {len(job.requests)} streams came whole. {refusal}")
-    cpu = {**used, "client": ran["cpu_s"]}
-    return Outcome(streams=len(job.requests), seconds=ran["seconds"], cpu_s=cpu, **read)
+    seconds = ran["seconds"]
+    return Outcome(
+        streams=len(job.requests), seconds=seconds, cpu_s=cpu, others=max(0, others / seconds), **read
+    )
+
+
+def _stopwatch(watched: Mapping[str, int]) -> Callable[[], dict[str, float]]:
+    """Begin to count what processes use."""
+    before = {name: cpu_seconds(pid) for name, pid in watched.items()}
+    return lambda: {name: cpu_seconds(pid) - before[name] for name, pid in watched.items()}
 
 
 async def _answer(client: Child, seconds: float) -> dict[str, Any]:

@@ -18,6 +18,9 @@ DEMAND = Demand(streams=100, tokens=200)
 #: So short that it shows what a turn costs before and after its tokens; opens connections, too.
 SHORT = Demand(streams=100, tokens=5)
 
+#: Cores busy with something else from which on a round isn't to be trusted.
+_DISTURBED = 0.2
+
 #: What was measured, by way, one for each round.
 Outcomes = Mapping[str, Sequence[Outcome]]
 
@@ -39,9 +42,10 @@ async def run(plan: Plan) -> Result:
 
 def _said(name: str, outcome: Outcome) -> str:
     cost = "" if name == DIRECT else f", {outcome.cpu_us_per_token(name):.1f} µs of processor a token"
+    disturbed = f" (others: {outcome.others:.1f} cores)" if outcome.others > _DISTURBED else ""
     return (
         f"{outcome.tokens} tokens, the first after {outcome.first_token_ms:.1f} ms, "
-        f"each {outcome.delay_ms:.2f} ms on its way{cost}"
+        f"each {outcome.delay_ms:.2f} ms on its way{cost}{disturbed}"
     )
 
 
@@ -72,6 +76,9 @@ def _figures(outcomes: Outcomes) -> dict[str, Figure]:
         "first token, direct": figure("ms", _first, direct),
         "first token, added": Figure("ms", added_first[OURS]),
         "first token, added by nginx": Figure("ms", added_first[NGINX]),
+        "cores busy with something else": Figure(
+            "", [one.others for rounds in outcomes.values() for one in rounds]
+        ),
     }
 
 

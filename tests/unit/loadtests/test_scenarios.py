@@ -14,6 +14,7 @@ def outcome(cost_us: float, first_ms: float, delay_us: int, alone: int = 100) ->
         delays_us=[delay_us] * 100,
         seconds=2.0,
         cpu_s={"chatserver": cpu, "nginx": cpu, "simulator": 0.1, "client": 0.2},
+        others=0.0,
     )
 
 
