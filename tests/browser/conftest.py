@@ -1,0 +1,60 @@
+"""A running service, and a Chromium for people who look at its page."""
+
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, async_playwright
+
+from tests.browser.person import Person
+from tests.harness.service import Service, service_of
+
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+#: Opens the page for a new person, with what a browser's context can be given, and a script that runs first.
+Visit = Callable[..., Awaitable[Person]]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    # Slow enough to be interrupted, fast enough for a test; one answer at a time, so that others wait.
+    settings = {"ollama.slots": 1}
+    async with service_of(tmp_path_factory.mktemp("data"), settings, ("--rate", "200")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium")
+    assert chromium, "These tests use a real browser; install it: apt-get install chromium"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def visit(browser: Browser, service: Service) -> AsyncIterator[Visit]:
+    async with AsyncExitStack() as stack:
+
+        async def open_page(script: str = "", **options: Any) -> Person:
+            context = await browser.new_context(base_url=service.url, **options)
+            stack.push_async_callback(context.close)
+            if script:
+                await context.add_init_script(script)
+            person = Person(await context.new_page())
+            await person.page.goto("/")
+            return person
+
+        yield open_page

@@ -1,0 +1,73 @@
+"""What a person does on the page, and sees there: by role and name, as it is read out to them."""
+
+import re
+from dataclasses import dataclass, field
+
+from playwright.async_api import ConsoleMessage, Error, Locator, Page, expect
+
+#: Milliseconds for what the page is to show, on a slow and busy machine.
+PATIENCE_MS = 20_000
+
+
+@dataclass
+class Person:
+    page: Page
+    #: What the browser complained about: errors of scripts, refused resources, broken policies.
+    complaints: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.page.on("console", self._note)
+        self.page.on("pageerror", self._note_error)
+
+    @property
+    def box(self) -> Locator:
+        return self.page.get_by_role("textbox", name="Message")
+
+    @property
+    def messages(self) -> Locator:
+        return self.page.get_by_role("log").get_by_role("article")
+
+    @property
+    def answer(self) -> Locator:
+        return self.messages.last
+
+    @property
+    def answer_text(self) -> Locator:
+        return self.answer.locator(".text")
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name, exact=True)
+
+    async def ask(self, text: str) -> None:
+        await self.box.fill(text)
+        await self.box.press("Enter")
+
+    async def reads(self, words: str) -> None:
+        """Wait for words in the newest message."""
+        await expect(self.answer).to_contain_text(words, timeout=PATIENCE_MS)
+
+    async def reads_at_least(self, characters: int) -> None:
+        """Wait until so much of the newest answer is there, while it is still being made."""
+        pattern = re.compile(rf"^[\s\S]{{{characters},}}$")
+        await self.answer_text.filter(has_text=pattern).wait_for()
+        await expect(self.button("Stop")).to_be_visible()
+
+    async def sees_the_end(self) -> str:
+        """Wait until nothing is being made any more; gives the text of the newest message."""
+        await expect(self.button("Send")).to_be_visible(timeout=PATIENCE_MS)
+        await expect(self.answer).to_have_attribute("aria-busy", "false", timeout=PATIENCE_MS)
+        return await self.answer_text.inner_text()
+
+    async def stored(self) -> list[dict[str, str]]:
+        """The messages as the server has them."""
+        conversation = (await self.page.evaluate("location.hash")).removeprefix("#")
+        answer = await self.page.context.request.get(f"/api/v1/conversations/{conversation}/messages")
+        return list((await answer.json())["items"])
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(message.text)
+
+    def _note_error(self, error: Error) -> None:
+        self.complaints.append(str(error))
