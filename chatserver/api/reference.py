@@ -17,7 +17,7 @@ from chatserver.chat.resources import (
 from chatserver.errors import ChatserverError, ForeignOrigin, Unauthenticated
 from chatserver.generation.pieces import Channel, ResetReason, Source
 from chatserver.generation.states import Reason
-from chatserver.transports.messages import Message
+from chatserver.transports.messages import ClientMessage
 
 _WEBSOCKET = """\
 `GET /api/v1/ws`, subprotocol `chatserver.v1`: text frames, one JSON object each. The server opens with
@@ -114,10 +114,6 @@ class ConversationFrame(BaseModel):
     conversation: str
     id: int
     resource: MessageResource | GenerationResource | ConversationResource | None = None
-
-
-class ClientMessage(RootModel[Annotated[Message, Field(discriminator="type")]]):
-    """What a client sends over the WebSocket."""
 
 
 def api_of(operations: Iterable[Operation[Any, Any, Any]]) -> Api:

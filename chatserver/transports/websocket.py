@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 import structlog
-from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chatserver.access.allowance import Caller
@@ -37,7 +36,7 @@ from chatserver.transports.outgoing import Flooded, Outgoing
 from chatserver.transports.readers import Readers
 from chatserver.transports.sources import Sources, change_number
 from chatserver.wire.inbound import parse_object
-from chatserver.wire.problems import invalid, problem_facts
+from chatserver.wire.problems import problem_facts
 
 SUBPROTOCOL = "chatserver.v1"
 #: Messages that may wait to be acted on; a client that sends more at once is not a chat.
@@ -163,7 +162,7 @@ class Connection:
         try:
             value = parse_object(text)
             ref = value.get("ref")
-            await self._answer_to(_message(value))
+            await self._answer_to(read_message(value))
         except Flooded:
             raise
         except ChatserverError as error:
@@ -219,13 +218,6 @@ class Connection:
         opener = await self._shared.sources.conversation(self._principal, message.conversation, after)
         self._outgoing.follow(message.conversation, opener)
         self._outgoing.answer(_ok(message.ref))
-
-
-def _message(value: dict[str, Any]) -> Message:
-    try:
-        return read_message(value)
-    except ValidationError as error:
-        raise invalid(error, value) from None
 
 
 def _ok(ref: str | None) -> dict[str, Any]:
