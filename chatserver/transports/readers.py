@@ -32,6 +32,8 @@ class Readers:
             raise Full("This server has as many connections as it takes; try again in a moment.")
         self._open.add(tell)
         self._nobody.clear()
+        if self.over:
+            tell()
         try:
             with self._metrics.connection(transport):
                 yield
