@@ -79,20 +79,20 @@ class Runner:
     async def run(self, job: Job, slot: Slot) -> None:
         """Bring a job to its end."""
         with Hold(slot, self.give_back) as hold:
-            await self._own(job)
+            await self._own(job, attempt=True)
             outcome = await self._outcome(job, hold)
         await self._end(job, outcome)
 
     async def end_without_running(self, job: Job, outcome: Outcome) -> None:
         """End what has its text already, or never had any."""
-        await self._own(job)
+        await self._own(job, attempt=False)
         await self._end(job, outcome)
 
-    async def _own(self, job: Job) -> None:
+    async def _own(self, job: Job, *, attempt: bool) -> None:
         """Claim the job unless that was done when it was accepted; whatever ends is claimed before."""
         if not job.epoch:
             assert job.record is not None
-            claim = Claim(job.generation, self.owner, job.record.epoch, self.clock.wall_ms())
+            claim = Claim(job.generation, self.owner, job.record.epoch, self.clock.wall_ms(), attempt)
             claimed = await self._save(claim)
             if claimed is None:
                 raise StaleEpoch(f"{job.generation} is not there to be claimed.")

@@ -92,6 +92,8 @@ class Claim(Command[Claimed | None]):
     owner: str
     epoch_seen: int
     now_ms: int
+    #: It is claimed to be tried; what is claimed only to be ended isn't tried once more.
+    attempt: bool = True
 
     @classmethod
     async def handle(
@@ -106,7 +108,8 @@ class Claim(Command[Claimed | None]):
             if state is None:
                 return None
             check_move(state.status, Status.RUNNING)
-            state.status, state.epoch, state.attempts = Status.RUNNING, state.epoch + 1, state.attempts + 1
+            state.status, state.epoch = Status.RUNNING, state.epoch + 1
+            state.attempts += command.attempt
             if state.message is not None:
                 answers.append({"of_message": state.message, "number": states.number(state)})
             claims.append(_claim_row(command, state, states.number(state)))

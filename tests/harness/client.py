@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from httpx_aiohttp import AiohttpTransport
 
 Json = dict[str, Any]
 
@@ -87,11 +88,9 @@ def read(response: httpx.Response) -> Json:
 @asynccontextmanager
 async def client_of(url: str, **headers: str) -> AsyncIterator[Client]:
     """Open a client with cookies of its own."""
+    # httpx's own pool goes through all its connections at each call, which a hundred readers would feel.
+    transport = AiohttpTransport(trust_env=False, limits=httpx.Limits(max_connections=0))
     async with httpx.AsyncClient(
-        base_url=url,
-        headers=headers,
-        trust_env=False,
-        timeout=CALL_S,
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+        base_url=url, headers=headers, transport=transport, trust_env=False, timeout=CALL_S
     ) as http:
         yield Client(http)

@@ -84,6 +84,12 @@ class Process:
         """End it as a crash would: kill -9."""
         await self._end(signal.SIGKILL)
 
+    async def restart(self) -> None:
+        """Kill it, unless it has ended already, and start it again on the same port."""
+        await self.kill()
+        self.arguments[self.arguments.index("--port") + 1] = self.url.rpartition(":")[2]
+        await self.start()
+
     async def terminate(self) -> int:
         """End it as an operator would; gives the exit code."""
         return await self._end(signal.SIGTERM)

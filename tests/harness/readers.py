@@ -82,6 +82,23 @@ async def read(
     return received
 
 
+class Moment:
+    """The moment when something is true of what readers have read; they give `look` for their `until`."""
+
+    def __init__(self, condition: Callable[[], bool]) -> None:
+        self._condition = condition
+        self._come = asyncio.Event()
+
+    def look(self, _: Received) -> bool:
+        if self._condition():
+            self._come.set()
+        return False
+
+    async def wait(self) -> None:
+        async with asyncio.timeout(READ_S):
+            await self._come.wait()
+
+
 async def read_whole(client: Client, generation: str, transport: Transport = by_sse) -> Received:
     """Read from the start to the end over one connection."""
     received = await read(client, Received(generation), transport)
@@ -96,12 +113,17 @@ async def read_briefly(client: Client, received: Received, transport: Transport,
             await read(client, received, transport)
 
 
-async def read_through(client: Client, received: Received, transports: Iterator[Transport]) -> Received:
-    """Read to the end, whatever happens to the server: each loss is followed by another transport."""
+async def read_through(
+    client: Client,
+    received: Received,
+    transports: Iterator[Transport],
+    until: Callable[[Received], bool] = lambda _: False,
+) -> Received:
+    """Do so whatever happens to the server: each loss is followed by the next transport."""
     async with asyncio.timeout(READ_S):
-        while received.end is None:
+        while received.end is None and not until(received):
             try:
-                await read(client, received, next(transports))
+                await read(client, received, next(transports), until)
             except (httpx.TransportError, WebSocketException, OSError):
                 await asyncio.sleep(_COME_BACK_S)
             except Refused as refused:

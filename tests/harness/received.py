@@ -18,8 +18,9 @@ class Received:
     #: The frame that began the attempt which is being read.
     started: Frame | None = None
     end: Frame | None = None
-    #: Why everything had to be forgotten, each time it had to be.
+    #: Why everything had to be forgotten, each time it had to be, and the answer's text that was.
     resets: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
     #: The places in the queue it was told.
     places: list[int] = field(default_factory=list)
     #: Frames of the log, over all connections.
@@ -75,6 +76,7 @@ class Received:
 
     def _forget(self, reason: str) -> None:
         self.resets.append(reason)
+        self.forgotten.append(self.answer)
         self.answer, self.thinking, self.calls, self.started = "", "", [], None
 
 

@@ -1,0 +1,194 @@
+"""A server that is killed in the middle of its work: what it accepted is answered, once, for every reader."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+
+from tests.harness.client import CALL_S, Client, Json, client_of
+from tests.harness.readers import TRANSPORTS, Moment, Transport, read_through, read_whole
+from tests.harness.received import Received
+from tests.harness.service import Service, service_of
+
+_TURNS, _WORK = 50, 50
+_SLOTS = 70
+_TOKENS = 60
+SETTINGS = {"ollama.slots": _SLOTS, "store.checkpoint_ms": 100}
+SIMULATOR = ("--rate", "30", "--parallel", str(_SLOTS))
+
+
+@pytest.mark.parametrize("diverging", [False, True], ids=["the same words", "other words"])
+async def test_a_hundred_answers_survive_a_crash_in_their_middle(
+    tmp_path: Path, rng: random.Random, diverging: bool, record_property: Callable[[str, object], None]
+) -> None:
+    options = (*SIMULATOR, "--diverge") if diverging else SIMULATOR
+    async with service_of(tmp_path, SETTINGS, options) as service:
+        client = service.client
+        conversations = [await client.begin() for _ in range(_TURNS)]
+        readings = [Received(generation) for generation in await _accept(client, conversations)]
+        async with asyncio.TaskGroup() as group:
+            characters = _SLOTS * _TOKENS * rng.uniform(0.5, 3)
+            moment = Moment(lambda: sum(len(received.answer) for received in readings) >= characters)
+            for received in readings:
+                group.create_task(read_through(client, received, _ways(rng), moment.look))
+            await moment.wait()
+            await service.server.kill()
+            begun = sum(received.taken > 0 for received in readings)
+            ended = sum(received.end is not None for received in readings)
+            await service.server.restart()
+
+        assert begun - ended >= _SLOTS // 2
+        record_property("begun and ended before the crash", (begun, ended))
+        for received in readings:
+            await _check_completed(client, received, rng.choice(TRANSPORTS))
+        await _check_nothing_else(service, conversations, readings)
+
+
+def _ways(rng: random.Random) -> Iterator[Transport]:
+    return cycle(rng.sample(TRANSPORTS, len(TRANSPORTS)))
+
+
+async def _accept(client: Client, conversations: list[str]) -> list[str]:
+    """Begin all at once: turns, work that somebody waits for, and work that may take its time."""
+    content = f"Number {{}}. [[tokens={_TOKENS}]]"
+    turns = await asyncio.gather(
+        *(client.send(conversation, content.format(n)) for n, conversation in enumerate(conversations))
+    )
+    lanes = ("interactive", "background", "background")
+    work = await asyncio.gather(
+        *(client.hand_in(content.format(-n), priority=lanes[n % 3]) for n in range(_WORK))
+    )
+    return [turn["generation"]["id"] for turn in turns] + work
+
+
+async def _check_completed(client: Client, received: Received, transport: Transport) -> None:
+    assert received.end is not None
+    assert (received.end["reason"], received.end["error"]) == ("completed", None)
+    assert received.end["usage"]["completion_tokens"] == _TOKENS
+    # Who had read something of the lost attempt had to forget it, once.
+    assert received.resets in ([], ["position_unknown"])
+    kept = await client.generation(received.generation)
+    assert (kept["status"], kept["result"]) == ("completed", received.answer)
+    assert kept["attempts"] <= 2
+    again = await read_whole(client, received.generation, transport)
+    assert (again.answer, again.end) == (received.answer, received.end)
+
+
+async def _check_nothing_else(service: Service, conversations: list[str], readings: list[Received]) -> None:
+    """There are these generations and no others, each with its text in its place."""
+    client, cursor = service.client, ""
+    found: list[Json] = []
+    while cursor is not None:
+        page = await client.call("GET", f"/generations{f'?cursor={cursor}' if cursor else ''}")
+        found += page["items"]
+        cursor = page["next_cursor"]
+    texts = {received.generation: received.answer for received in readings}
+    assert {item["id"]: item["result"] for item in found} == texts
+    assert len(found) == len(texts) == _TURNS + _WORK
+    for conversation in conversations:
+        _, answer = await client.messages(conversation)
+        assert (answer["content"], answer["status"]) == (texts[answer["generation"]], "completed")
+    assert (await service.seen(in_flight=0))["waiting"] == 0
+
+
+async def test_three_crashes_in_a_row_end_an_answer_with_the_text_so_far(
+    tmp_path: Path, rng: random.Random
+) -> None:
+    settings = {**SETTINGS, "store.checkpoint_ms": 20}
+    async with service_of(tmp_path, settings, (*SIMULATOR, "--diverge")) as service:
+        client = service.client
+        conversation = await client.begin()
+        turn = Received((await client.send(conversation, "Long. [[tokens=8000]]"))["generation"]["id"])
+        work = Received(await client.hand_in("Long, too. [[tokens=8000]]"))
+        moments = [Moment(partial(_has_begun, (turn, work), attempt)) for attempt in (1, 2, 3)]
+        async with asyncio.TaskGroup() as group:
+            for received in (turn, work):
+                look = partial(_look_at_all, moments)
+                group.create_task(read_through(client, received, _ways(rng), look))
+            for moment in moments:
+                await moment.wait()
+                # The second commit from here on has text of both.
+                await _commits(service, 2)
+                await service.server.restart()
+
+        for received, status in ((turn, "failed"), (work, "dead")):
+            assert received.end is not None
+            assert (received.end["reason"], received.end["error"]["code"]) == ("interrupted", "interrupted")
+            assert received.resets == ["position_unknown"] * 3
+            # What was saved of the last attempt, and nothing of those before.
+            assert received.answer
+            assert received.forgotten[2].startswith(received.answer)
+            assert len(set(received.forgotten)) == 3
+            kept = await client.generation(received.generation)
+            assert (kept["status"], kept["attempts"], kept["result"]) == (status, 3, received.answer)
+            for transport in TRANSPORTS:
+                again = await read_whole(client, received.generation, transport)
+                assert (again.answer, again.end) == (received.answer, received.end)
+        _, answer = await client.messages(conversation)
+        assert (answer["status"], answer["content"]) == ("failed", turn.answer)
+        # It is over: a new turn may follow it.
+        following = await client.send(conversation, "And now? [[tokens=3]]")
+        await read_whole(client, following["generation"]["id"])
+
+
+def _has_begun(readings: Iterable[Received], attempt: int) -> bool:
+    return all(
+        received.started and received.started["attempt"] == attempt and len(received.answer) > 10
+        for received in readings
+    )
+
+
+def _look_at_all(moments: Iterable[Moment], received: Received) -> bool:
+    return any(moment.look(received) for moment in moments)
+
+
+async def _commits(service: Service, count: int) -> None:
+    """Wait for so many commits."""
+    wanted = await _committed(service) + count
+    async with asyncio.timeout(CALL_S):
+        # Nobody announces them; each look takes a while.
+        while await _committed(service) < wanted:
+            pass
+
+
+async def _committed(service: Service) -> float:
+    figures = (await service.client.http.get("/metrics")).text
+    lines = dict(line.rsplit(" ", 1) for line in figures.splitlines() if not line.startswith("#"))
+    return float(lines["chatserver_commit_seconds_count"])
+
+
+async def test_a_cancel_that_was_accepted_outlives_a_crash(tmp_path: Path) -> None:
+    async with service_of(tmp_path, {**SETTINGS, "ollama.slots": 5}, SIMULATOR) as service:
+        client = service.client
+        # Some run, some wait.
+        generations = [await client.ask(f"{n} [[tokens=8000]]") for n in range(10)]
+        await service.seen(in_flight=5)
+        await asyncio.gather(*(client.cancel(generation) for generation in generations))
+        await service.server.restart()
+        for generation in generations:
+            received = await read_whole(client, generation)
+            assert received.end is not None
+            assert received.end["reason"] == "cancelled"
+            assert (await client.generation(generation))["status"] == "cancelled"
+        assert (await service.seen(in_flight=0))["requests"]["/api/chat"] == 5
+
+
+async def test_cookies_and_tickets_outlive_a_crash(tmp_path: Path) -> None:
+    async with service_of(tmp_path, {}, ()) as service, client_of(service.url) as visitor:
+        await visitor.http.get("/")
+        generation = await visitor.ask("Hi. [[tokens=5]]")
+        whole = await read_whole(visitor, generation)
+        ticket = await visitor.ticket(generation=generation)
+        await service.server.restart()
+        # The log in memory is gone: there is the whole, and the final position.
+        again = await read_whole(visitor, generation)
+        assert (again.answer, again.end) == (whole.answer, whole.end)
+        polled = await service.client.call("GET", f"/generations/{generation}/events?ticket={ticket}")
+        assert polled["events"][-1] == whole.end
+        after = f"&after={whole.after}"
+        polled = await service.client.call("GET", f"/generations/{generation}/events?ticket={ticket}{after}")
+        assert polled == {"events": [], "after": whole.after, "ended": True}
