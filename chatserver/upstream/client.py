@@ -23,8 +23,9 @@ from chatserver.errors import (
     UpstreamError,
 )
 from chatserver.generation.pieces import Delta, ToolCalls
+from chatserver.upstream.exchange import BrokenExchangeError, Exchanges
 from chatserver.wire.ndjson import LineSplitter
-from chatserver.wire.ollama import ChatEvent, Done, read_chat_line, read_line, sentence
+from chatserver.wire.ollama import Done, read_chat_line, read_line, sentence
 
 #: Longest line taken from an upstream; a whole answer without streaming fits.
 _LONGEST_LINE = 4 * 1024 * 1024
@@ -32,6 +33,8 @@ _LONGEST_LINE = 4 * 1024 * 1024
 _LONGEST_BODY = 64 * 1024 * 1024
 
 _LONGEST_REFUSAL = 64 * 1024
+
+_PATHS = ("/api/chat", "/api/embed", "/api/generate", "/api/ps", "/api/show", "/api/tags", "/api/version")
 
 _REFUSALS: dict[int, type[UpstreamError]] = {
     400: BadUpstreamRequest,
@@ -58,51 +61,46 @@ class OllamaClient:
     def __init__(self, base_url: str, deadlines: Deadlines) -> None:
         self.base_url = base_url.rstrip("/")
         self._deadlines = deadlines
-        # No bound on connections: admission is the queue's business. No proxy: these are our own servers.
-        self._http = httpx.AsyncClient(
-            base_url=self.base_url,
-            transport=AiohttpTransport(trust_env=False, limits=httpx.Limits(max_connections=0)),
-            timeout=httpx.Timeout(None, connect=deadlines.connect),
-            trust_env=False,
-        )
+        # The transport alone, without httpx's client around it: cookies, redirects and the merging of
+        # addresses took half of the time until a request left. No bound on connections: admission is the
+        # queue's business. No proxy: these are our own servers.
+        self._exchanges = Exchanges(self.base_url, deadlines.connect)
+        self._transport = AiohttpTransport(trust_env=False, limits=httpx.Limits(max_connections=0))
+        self._addresses = {path: httpx.URL(self.base_url + path) for path in _PATHS}
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._http.aclose()
+        await self._transport.aclose()
 
     async def chat(self, body: dict[str, Any], take: Take) -> Done:
         """Stream /api/chat into `take`, as fast as it comes, until it says that it is done.
 
         Leaving this call in any way closes the connection, which is how a model is told to stop.
         """
-        splitter = LineSplitter(_LONGEST_LINE)
         silence = _Silence(self._deadlines.between_tokens)
+        answer = _Answer(take, silence)
+        begun = False
         try:
             async with asyncio.timeout(self._deadlines.first_token) as scope:
                 with silence.ends(scope):
-                    done = await self._drain(body, splitter, take, silence)
+                    async with self._exchanges.post("/api/chat", orjson.dumps(body), answer.take) as exchange:
+                        status = await exchange.status
+                        begun = True
+                        await exchange.complete
+                        if status != httpx.codes.OK:
+                            raise _refusal(status, bytes(exchange.refusal))
+            answer.finish()
         except TimeoutError as error:
-            raise (Stalled if silence.broken else FirstTokenTimeout) from error
-        except PayloadTooLarge as error:
-            raise BadUpstreamData from error
-        if done is None:
+            if answer.done is None:
+                raise (Stalled if silence.broken else FirstTokenTimeout) from error
+        except BrokenExchangeError as error:
+            if answer.done is None:
+                raise (NoDone if begun else self._unreachable()) from error
+        if answer.done is None:
             raise NoDone
-        return done
-
-    async def _drain(
-        self, body: dict[str, Any], splitter: LineSplitter, take: Take, silence: "_Silence"
-    ) -> Done | None:
-        async with self._stream("/api/chat", body) as chunks:
-            async for chunk in chunks:
-                events = [event for line in splitter.feed(chunk) for event in read_chat_line(line)]
-                done = _hand_over(events, take)
-                if done is not None:
-                    return done
-                if events or silence.broken:
-                    silence.hear()
-        return _hand_over([event for line in splitter.flush() for event in read_chat_line(line)], take)
+        return answer.done
 
     async def version(self) -> str:
         return str((await self._ask("GET", "/api/version")).get("version", ""))
@@ -139,27 +137,31 @@ class OllamaClient:
     async def _stream(
         self, path: str, body: dict[str, Any] | None, method: str = "POST"
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        request = self._http.build_request(
+        request = httpx.Request(
             method,
-            path,
+            self._addresses[path],
             content=None if body is None else orjson.dumps(body),
             headers={"content-type": "application/json"} if body is not None else None,
+            extensions={"timeout": {"connect": self._deadlines.connect}},
         )
         response: httpx.Response | None = None
         try:
-            response = await self._http.send(request, stream=True)
+            response = await self._transport.handle_async_request(request)
             if response.status_code != httpx.codes.OK:
-                raise await _refusal(response)
+                raise _refusal(response.status_code, await _beginning(response))
             # Not aiter_raw: its bookkeeping costs as much a chunk as reading the chunk.
             assert isinstance(response.stream, httpx.AsyncByteStream)
             yield aiter(response.stream)
         except httpx.HTTPError as error:
             if response is None:
-                raise Unreachable(f"The model server at {self.base_url} can't be reached.") from error
+                raise self._unreachable() from error
             raise NoDone from error
         finally:
             if response is not None:
                 await response.aclose()
+
+    def _unreachable(self) -> Unreachable:
+        return Unreachable(f"The model server at {self.base_url} can't be reached.")
 
 
 class _Silence:
@@ -204,23 +206,52 @@ class _Silence:
             self._timer = self._loop.call_at(due, self._look)
 
 
-def _hand_over(events: list[ChatEvent], take: Take) -> Done | None:
-    done = events.pop() if events and isinstance(events[-1], Done) else None
-    pieces = [event for event in events if not isinstance(event, Done)]
-    if pieces:
-        take(pieces)
-    return done if isinstance(done, Done) else None
+class _Answer:
+    """Reads what a model server streams: bytes to lines, lines to pieces, pieces to the log."""
+
+    def __init__(self, take: Take, silence: _Silence) -> None:
+        self._splitter = LineSplitter(_LONGEST_LINE)
+        self._take = take
+        self._silence = silence
+        self.done: Done | None = None
+
+    def take(self, chunk: bytes) -> None:
+        try:
+            lines = self._splitter.feed(chunk)
+        except PayloadTooLarge as error:
+            raise BadUpstreamData from error
+        self._read(lines)
+
+    def finish(self) -> None:
+        """Read what stands after the last line break."""
+        self._read(self._splitter.flush())
+
+    def _read(self, lines: list[bytes]) -> None:
+        pieces: list[Delta | ToolCalls] = []
+        for line in lines:
+            for event in read_chat_line(line):
+                if isinstance(event, Done):
+                    self.done = event
+                elif self.done is None:
+                    pieces.append(event)
+        if pieces:
+            self._take(pieces)
+        if pieces or self._silence.broken:
+            self._silence.hear()
 
 
-async def _refusal(response: httpx.Response) -> UpstreamError:
-    kind = _REFUSALS.get(response.status_code, UpstreamError)
+async def _beginning(response: httpx.Response) -> bytes:
     body = b""
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > _LONGEST_REFUSAL:
             break
-    text = sentence(_error_text(body))
-    return kind(f"The model server refused with status {response.status_code}: {text}")
+    return body
+
+
+def _refusal(status: int, body: bytes) -> UpstreamError:
+    kind = _REFUSALS.get(status, UpstreamError)
+    return kind(f"The model server refused with status {status}: {sentence(_error_text(body))}")
 
 
 def _error_text(body: bytes) -> object:
