@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from os import environ, sysconf
+from os import environ, kill, sysconf
 from pathlib import Path
 
 #: Seconds to start, and to end once told.
@@ -57,7 +57,9 @@ class Child:
     async def end(self) -> None:
         if self._process.returncode is not None:
             return
-        self._process.send_signal(signal.SIGTERM)
+        # asyncio's own way may take the exit status away from those who wait for it.
+        with suppress(ProcessLookupError):
+            kill(self.pid, signal.SIGTERM)
         try:
             async with asyncio.timeout(_END_S):
                 await self._process.wait()
