@@ -177,6 +177,12 @@ class Works:
         async with asyncio.timeout(PATIENCE):
             await self.engine.finish()
 
+    async def clear(self) -> None:
+        """Stop whatever is left, so that the next test finds nothing."""
+        for job in self.engine.jobs():
+            self.engine.cancel(job.generation)
+        await self.idle()
+
     async def stats(self, **wanted: int) -> dict[str, Any]:
         """Ask the simulated Ollama for its numbers, once they are as wanted."""
         async with httpx.AsyncClient(base_url=self.url, trust_env=False, verify=False) as http:

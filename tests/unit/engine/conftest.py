@@ -1,21 +1,36 @@
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from chatserver.engine import runner
 from tests.unit.works import Works, working
 
+#: One slot, three attempts, no pause between them.
+SETTINGS = {"ollama__slots": 1, "generation__retry_first_delay_s": 0, "generation__attempts": 3}
+
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch) -> None:
-    """Offer what the store refused again at once."""
+    """Ask the store again at once."""
     monkeypatch.setattr(runner, "_ASK_AGAIN", 0.002)
 
 
-@pytest.fixture
-async def works(tmp_path) -> AsyncIterator[Works]:
-    """One slot, three attempts, no pause between them."""
-    async with working(
-        tmp_path / "data", ollama__slots=1, generation__retry_first_delay_s=0, generation__attempts=3
-    ) as works:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory) -> AsyncIterator[Works]:
+    """One for all tests of a module, since putting it together takes longer than most of them."""
+    async with working(tmp_path_factory.mktemp("works"), **SETTINGS) as works:
+        yield works
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def works(shared) -> AsyncIterator[Works]:
+    yield shared
+    await shared.clear()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def alone(tmp_path) -> AsyncIterator[Works]:
+    """One that a test may leave in any state."""
+    async with working(tmp_path / "data", **SETTINGS) as works:
         yield works

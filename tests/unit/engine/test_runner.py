@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+import pytest_asyncio
 
 from chatserver.engine.runner import _backoff
 from chatserver.generation.log import TokenLog
@@ -13,6 +14,8 @@ from chatserver.storage.lifecycle import Cancel
 from chatserver.upstream.simulator import Fault as Spoiled
 from chatserver.upstream.simulator import SimulatorOptions, serve_simulator
 from tests.unit.works import ALICE, MODEL, Works, working
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ANSWER = Channel.ANSWER
 TOOL = {
@@ -83,10 +86,10 @@ FAILURES = [
 ]
 
 
-@pytest.fixture
-async def hasty(tmp_path) -> AsyncIterator[Works]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hasty(tmp_path_factory) -> AsyncIterator[Works]:
     async with working(
-        tmp_path / "data",
+        tmp_path_factory.mktemp("hasty"),
         ollama__slots=1,
         ollama__first_token_timeout_s=0.06,
         ollama__stall_timeout_s=0.05,
@@ -163,6 +166,7 @@ async def test_work_that_is_not_watched_is_tried_again_from_the_start(tmp_path) 
 
 
 async def test_work_whose_attempts_are_spent_is_dead(works) -> None:
+    before = await works.stats()
     generation = await works.accept("[[fault=status-503]]", lane=Lane.BACKGROUND)
     log = await works.ended(generation)
     record = await works.record(generation)
@@ -170,8 +174,7 @@ async def test_work_whose_attempts_are_spent_is_dead(works) -> None:
     assert log.ending is not None
     assert log.ending.error is not None
     assert log.ending.error.code == "upstream_busy"
-    stats = await works.stats()
-    assert stats["requests"]["/api/chat"] == 3
+    assert (await works.stats())["requests"]["/api/chat"] == before["requests"]["/api/chat"] + 3
 
 
 @pytest.mark.parametrize("more", [{"model": "nobody-has-it"}, {"think": True}])
@@ -193,7 +196,7 @@ async def test_between_attempts_others_have_the_slot(tmp_path) -> None:
         assert log.ending.reason is Reason.CANCELLED
 
 
-def test_pauses_double_up_to_a_bound_and_vary() -> None:
+async def test_pauses_double_up_to_a_bound_and_vary() -> None:
     options = load(
         None, {}, {"generation.retry_first_delay_s": 1.0, "generation.retry_longest_delay_s": 5.0}
     ).settings.generation

@@ -1,0 +1,18 @@
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.unit.works import Works, working
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory) -> AsyncIterator[Works]:
+    """One for all tests of a module, since putting it together takes longer than most of them."""
+    async with working(tmp_path_factory.mktemp("works"), ollama__slots=2, patience_s=0.05) as works:
+        yield works
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def works(shared) -> AsyncIterator[Works]:
+    yield shared
+    await shared.clear()
