@@ -95,7 +95,7 @@ class Outgoing:
         try:
             frames = await source.read()
         except ChatserverError:
-            # The store is away; whoever follows a conversation is told at the next change.
+            # What was followed isn't there any more.
             return
         for frame in frames:
             await send(frame.text)

@@ -1,5 +1,7 @@
 """What a reader can follow: a generation's log, or a conversation's changes. Both give encoded frames."""
 
+import asyncio
+from asyncio import TimerHandle
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ import orjson
 from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
 from chatserver.chat.watching import Watchers
 from chatserver.chat.work import Work
-from chatserver.errors import MalformedPosition
+from chatserver.errors import MalformedPosition, StoreUnavailable
 from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Batch, Feed
 from chatserver.generation.position import Position
@@ -23,6 +25,8 @@ from chatserver.wire.frames import frame_json, piece_type, queued_frame
 
 #: Changes read at a time; the rest follows at once.
 _CHANGES = 100
+#: Pause before a store that couldn't be read is asked again, in seconds.
+_READ_AGAIN_S = 0.5
 
 
 class Encoded:
@@ -130,6 +134,7 @@ class ConversationSource:
         self._on_news = on_news
         self._news = True
         self._watching = ExitStack()
+        self._again: TimerHandle | None = None
 
     @property
     def after(self) -> str:
@@ -145,10 +150,20 @@ class ConversationSource:
 
     def __exit__(self, *_: object) -> None:
         self._watching.close()
+        if self._again is not None:
+            self._again.cancel()
 
     async def read(self) -> Sequence[Encoded]:
         if not self._news:
             return ()
+        try:
+            return await self._read()
+        except StoreUnavailable:
+            # Perhaps nothing changes any more, so nobody else would say that there is something to read.
+            self._again = asyncio.get_running_loop().call_later(_READ_AGAIN_S, self._told)
+            return ()
+
+    async def _read(self) -> Sequence[Encoded]:
         if self._after is None:
             return await self._begin()
         # A commit that comes while this is read sets it again.

@@ -106,11 +106,13 @@ class Works:
             admission.accept(accepted.generation)
         return generation
 
-    async def converse(self, system: str | None = None, model: str | None = None) -> Conversation:
+    async def converse(
+        self, *, principal: Principal = ALICE, system: str | None = None, model: str | None = None
+    ) -> Conversation:
         created = await self.parts.store.writer.submit(
             CreateConversation(
                 id=new_id(CONVERSATION),
-                principal=ALICE,
+                principal=principal,
                 title=None,
                 model=model,
                 system=system,
@@ -123,10 +125,10 @@ class Works:
 
     async def turn(self, conversation: Conversation, said: str = "Hello", model: str = MODEL) -> str:
         generation = new_id(GENERATION)
-        with self.engine.admit(generation, ALICE, model, Lane.INTERACTIVE) as admission:
+        with self.engine.admit(generation, conversation.principal, model, Lane.INTERACTIVE) as admission:
             accepted = await self.parts.store.writer.submit(
                 AcceptTurn(
-                    principal=ALICE,
+                    principal=conversation.principal,
                     conversation=conversation.id,
                     content=said,
                     parent=Current.LEAF,
@@ -171,6 +173,12 @@ class Works:
         found = await self.parts.store.generations.find(generation)
         assert found is not None
         return found
+
+    async def admitted(self) -> None:
+        """Wait until something is on its way to the disk."""
+        async with asyncio.timeout(PATIENCE):
+            while not list(self.engine.jobs()):  # noqa: ASYNC110 - the engine tells nobody of what isn't stored yet
+                await asyncio.sleep(0)
 
     async def idle(self) -> None:
         """Wait until nothing runs."""
