@@ -11,7 +11,7 @@ from chatserver.storage.messages import Messages
 from chatserver.storage.records import Generation, Message
 from chatserver.upstream.fleet import Fleet
 
-#: Messages looked at for a prompt; far more than fit.
+#: Messages read for a prompt; more only where all of these fit.
 _MESSAGES_READ = 200
 
 #: Passed through to the model server as they were given.
@@ -73,10 +73,15 @@ class Prompts:
         if generation.conversation is None or generation.message is None:
             return whole(generation.request["messages"], budget)
         conversation = await self._conversations.get(generation.principal, generation.conversation)
-        branch = await self._messages.transcript(conversation.id, generation.message, _MESSAGES_READ)
-        # The first is the answer itself, which is still empty; so are answers that failed early.
-        turns = [_turn(message) for message in branch[1:] if message.content]
-        return newest_that_fit(conversation.system, turns, budget)
+        limit = _MESSAGES_READ
+        while True:
+            branch = await self._messages.transcript(conversation.id, generation.message, limit)
+            # The first is the answer itself, which is still empty; so are answers that failed early.
+            turns = [_turn(message) for message in branch[1:] if message.content]
+            window = newest_that_fit(conversation.system, turns, budget)
+            if window.report["left_out"] or len(branch) < limit:
+                return window
+            limit *= 4
 
 
 def _turn(message: Message) -> Turn:

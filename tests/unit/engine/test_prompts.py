@@ -1,0 +1,139 @@
+from typing import Any
+
+import pytest
+
+from chatserver.context.window import estimate
+from chatserver.errors import ContextTooLong
+from chatserver.generation.ids import GENERATION, MESSAGE, new_id
+from chatserver.generation.pieces import Usage
+from chatserver.generation.position import Position
+from chatserver.generation.states import Lane, Reason, Status
+from chatserver.storage.lifecycle import Finish
+from chatserver.storage.records import Conversation, Generation, Stored
+from chatserver.storage.turns import AcceptTurn, Current
+from tests.unit.works import MODEL, Works, working
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def asked(works: Works, conversation: Conversation, said: str, **request: Any) -> Generation:
+    """A turn in the store alone, which nobody answers."""
+    accepted = await works.parts.store.writer.submit(
+        AcceptTurn(
+            principal=conversation.principal,
+            conversation=conversation.id,
+            content=said,
+            parent=Current.LEAF,
+            model=MODEL,
+            request=request,
+            message_id=new_id(MESSAGE),
+            answer_id=new_id(MESSAGE),
+            generation_id=new_id(GENERATION),
+            owner="nobody",
+            lane=Lane.INTERACTIVE,
+            ref=None,
+            idempotency=None,
+            reply=lambda _: Stored(202, b"{}"),
+            now_ms=1,
+        )
+    )
+    return accepted.generation
+
+
+async def answered(works: Works, conversation: Conversation, said: str, answer: str) -> None:
+    generation = await asked(works, conversation, said)
+    assert await works.parts.store.writer.submit(
+        Finish(
+            generation_id=generation.id,
+            epoch=1,
+            status=Status.COMPLETED if answer else Status.FAILED,
+            reason=Reason.COMPLETED if answer else Reason.UPSTREAM_ERROR,
+            answer=answer,
+            thinking=None,
+            tool_calls=[],
+            usage=Usage(1, 1),
+            timings=None,
+            sha256="",
+            final=Position(1, 3),
+            error=None,
+            context=None,
+            now_ms=1,
+        )
+    )
+
+
+def contents(body: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(message["role"], message["content"]) for message in body["messages"]]
+
+
+async def test_a_turn_shows_the_model_its_branch_and_never_an_empty_answer(works) -> None:
+    conversation = await works.converse(system="Be short.")
+    await answered(works, conversation, "First?", "First.")
+    await answered(works, conversation, "Second?", "")
+    generation = await asked(works, conversation, "Third?", options={"temperature": 0.5})
+    prompt = await works.parts.prompts.build(generation)
+    assert contents(prompt.body) == [
+        ("system", "Be short."),
+        ("user", "First?"),
+        ("assistant", "First."),
+        ("user", "Second?"),
+        ("user", "Third?"),
+    ]
+    assert prompt.report["left_out"] == 0
+
+
+async def test_options_that_would_make_the_server_reload_are_the_same_for_everybody(works) -> None:
+    conversation = await works.converse()
+    generation = await asked(works, conversation, "Hello", options={"temperature": 0.5, "num_ctx": 1})
+    body = (await works.parts.prompts.build(generation)).body
+    assert body["options"] == {"temperature": 0.5, "num_ctx": 8192}
+    assert (body["stream"], body["truncate"], body["shift"], body["keep_alive"]) == (True, False, False, "5m")
+    assert "think" not in body
+
+
+async def test_handed_in_work_passes_its_own_things_on_and_nothing_else(works) -> None:
+    generation = await works.accept("Hello", think=False, format="json", tools=[], images=["x"], stream=False)
+    body = (await works.parts.prompts.build(await works.record(generation))).body
+    assert (body["think"], body["format"], body["tools"], body["stream"]) == (False, "json", [], True)
+    assert "images" not in body
+
+
+async def test_room_is_bounded_by_what_the_model_can_see_and_kept_for_the_answer(tmp_path) -> None:
+    async with working(tmp_path, ollama__num_ctx=16384, generation__answer_reserve_tokens=1000) as works:
+        prompts = works.parts.prompts
+        assert await prompts.num_ctx("sim-think") == 16384
+        assert await prompts.num_ctx("sim-chat") == 8192
+        assert await prompts.num_ctx("sim-tiny") == 512
+        assert await prompts.num_ctx("nobody-has-it") == 16384
+        assert (prompts.budget(16384), prompts.budget(512)) == (15384, 256)
+
+
+async def test_handed_in_work_that_cant_fit_is_refused_before_it_is_accepted(works) -> None:
+    message = {"role": "user", "content": "a" * 3000}
+    await works.parts.prompts.check_length(MODEL, [message])
+    with pytest.raises(ContextTooLong) as raised:
+        await works.parts.prompts.check_length("sim-tiny", [message])
+    assert raised.value.facts == {"field": "messages", "limit": 256}
+
+
+async def test_of_a_long_conversation_the_newest_that_fits_is_shown_and_the_rest_counted(works) -> None:
+    conversation = await works.converse()
+    for n in range(6):
+        await answered(works, conversation, f"Question {n}?", "word " * 1000)
+    generation = await asked(works, conversation, "And now?")
+    prompt = await works.parts.prompts.build(generation)
+    assert contents(prompt.body)[-1] == ("user", "And now?")
+    assert sum(map(estimate, prompt.body["messages"])) <= prompt.report["budget"]
+    assert prompt.report["kept"] + prompt.report["left_out"] == 13
+    assert prompt.report["left_out"] > 0
+
+
+async def test_short_messages_are_shown_as_far_back_as_they_fit(works, monkeypatch) -> None:
+    monkeypatch.setattr("chatserver.engine.prompts._MESSAGES_READ", 4)
+    conversation = await works.converse()
+    for n in range(20):
+        await answered(works, conversation, f"{n}?", f"{n}.")
+    generation = await asked(works, conversation, "20?")
+    prompt = await works.parts.prompts.build(generation)
+    assert (prompt.report["kept"], prompt.report["left_out"]) == (41, 0)
+    assert contents(prompt.body)[0] == ("user", "0?")
