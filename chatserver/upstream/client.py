@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -215,12 +215,14 @@ class _Answer:
         self._silence = silence
         self.done: Done | None = None
 
-    def take(self, chunk: bytes) -> None:
+    def take(self, chunk: bytes) -> bool:
+        """Read on; True once the answer is complete."""
         try:
             lines = self._splitter.feed(chunk)
         except PayloadTooLarge as error:
             raise BadUpstreamData from error
         self._read(lines)
+        return self.done is not None
 
     def finish(self) -> None:
         """Read what stands after the last line break."""
@@ -242,10 +244,12 @@ class _Answer:
 
 async def _beginning(response: httpx.Response) -> bytes:
     body = b""
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > _LONGEST_REFUSAL:
-            break
+    # The status says what matters, however much of the text comes.
+    with suppress(httpx.HTTPError):
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > _LONGEST_REFUSAL:
+                break
     return body
 
 

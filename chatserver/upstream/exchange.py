@@ -16,7 +16,8 @@ from httptools import HttpParserError, HttpResponseParser
 _LONGEST_REFUSAL = 64 * 1024
 _GOOD = 200
 
-TakeBytes = Callable[[bytes], None]
+#: Takes the bytes of an answer as they come; True when it needs no more of them.
+TakeBytes = Callable[[bytes], bool]
 
 
 class BrokenExchangeError(Exception):
@@ -63,6 +64,9 @@ class Exchange(asyncio.Protocol):
             self._fail(error.__context__ or BrokenExchangeError("The answer isn't HTTP."))
 
     def connection_lost(self, _: Exception | None) -> None:
+        if self._take == self._keep_refusal:
+            # Its status says what matters, however much of its text came.
+            self.on_message_complete()
         self._fail(BrokenExchangeError("The connection was lost."))
 
     # Called by the parser
@@ -75,15 +79,16 @@ class Exchange(asyncio.Protocol):
             self.status.set_result(status)
 
     def on_body(self, body: bytes) -> None:
-        if not self.complete.done():
-            self._take(body)
+        if not self.complete.done() and self._take(body):
+            self.on_message_complete()
 
     def on_message_complete(self) -> None:
         if not self.complete.done():
             self.complete.set_result(None)
 
-    def _keep_refusal(self, body: bytes) -> None:
+    def _keep_refusal(self, body: bytes) -> bool:
         self.refusal += body[: _LONGEST_REFUSAL - len(self.refusal)]
+        return False
 
     def _fail(self, error: BaseException) -> None:
         self.close()
