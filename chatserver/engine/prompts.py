@@ -6,9 +6,8 @@ from typing import Any
 
 from chatserver.context.window import Turn, Window, newest_that_fit, whole
 from chatserver.settings import GenerationSettings, OllamaSettings
-from chatserver.storage.conversations import Conversations
 from chatserver.storage.messages import Messages
-from chatserver.storage.records import Generation, Message
+from chatserver.storage.records import Generation
 from chatserver.upstream.fleet import Fleet
 
 #: Messages read for a prompt; more only where all of these fit.
@@ -28,13 +27,11 @@ class Prompts:
     def __init__(
         self,
         fleet: Fleet,
-        conversations: Conversations,
         messages: Messages,
         ollama: OllamaSettings,
         generation: GenerationSettings,
     ) -> None:
         self.fleet = fleet
-        self._conversations = conversations
         self._messages = messages
         self._ollama = ollama
         self._reserve = generation.answer_reserve_tokens
@@ -72,17 +69,12 @@ class Prompts:
     async def _window(self, generation: Generation, budget: int) -> Window:
         if generation.conversation is None or generation.message is None:
             return whole(generation.request["messages"], budget)
-        conversation = await self._conversations.get(generation.principal, generation.conversation)
         limit = _MESSAGES_READ
         while True:
-            branch = await self._messages.transcript(conversation.id, generation.message, limit)
+            branch = await self._messages.transcript(generation.conversation, generation.message, limit)
             # The first is the answer itself, which is still empty; so are answers that failed early.
-            turns = [_turn(message) for message in branch[1:] if message.content]
-            window = newest_that_fit(conversation.system, turns, budget)
-            if window.report["left_out"] or len(branch) < limit:
+            turns = [{"role": said.role, "content": said.content} for said in branch.said if said.content]
+            window = newest_that_fit(branch.system, turns, budget)
+            if window.report["left_out"] or len(branch.said) < limit:
                 return window
             limit *= 4
-
-
-def _turn(message: Message) -> Turn:
-    return {"role": message.role, "content": message.content}

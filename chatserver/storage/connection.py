@@ -10,7 +10,10 @@ class Connection(Protocol):
     """What is used of SQLAlchemy's asynchronous connection."""
 
     async def execute(
-        self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | None = None, /
+        self,
+        statement: Executable,
+        parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        /,
     ) -> CursorResult[Any]: ...
 
     async def scalar(self, statement: Executable, /) -> Any: ...

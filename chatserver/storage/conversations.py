@@ -101,8 +101,7 @@ class Conversations:
         self._database = database
 
     async def get(self, principal: Principal, conversation: str) -> Conversation:
-        async with self._database.read() as connection:
-            return await _get(connection, principal, conversation)
+        return await self._database.glance(lambda connection: _get(connection, principal, conversation))
 
     async def page(self, principal: Principal, limit: int, cursor: str | None) -> Page[Conversation]:
         """Last active first."""
@@ -113,8 +112,7 @@ class Conversations:
         if cursor is not None:
             query = query.where(place < tuple_(*_place(cursor)))
         query = query.order_by(conversations.c.active_at.desc(), conversations.c.id.desc()).limit(limit + 1)
-        async with self._database.read() as connection:
-            found = [conversation_of(row) for row in await connection.execute(query)]
+        found = [conversation_of(row) for row in await self._database.rows(query)]
         items = tuple(found[:limit])
         return Page(items, f"{items[-1].active_at}.{items[-1].id}" if len(found) > limit else None)
 
@@ -125,15 +123,18 @@ class Conversations:
 
         Without `after`: the conversation alone, with its newest number, to go on from.
         """
-        async with self._database.read() as connection:
+
+        async def read(connection: Connection) -> list[Change]:
             whole = await _get(connection, principal, conversation)
             if after is None:
                 return [Change("conversation", whole.change, whole)]
             changes = await _changed_messages(connection, conversation, after, limit)
             changes += await _changed_generations(connection, conversation, after, limit)
-        if whole.own_change > after:
-            changes.append(Change("conversation", whole.own_change, whole))
-        return sorted(changes, key=attrgetter("number"))[:limit]
+            if whole.own_change > after:
+                changes.append(Change("conversation", whole.own_change, whole))
+            return sorted(changes, key=attrgetter("number"))[:limit]
+
+        return await self._database.read(read)
 
 
 async def _get(connection: Connection, principal: Principal, conversation: str) -> Conversation:

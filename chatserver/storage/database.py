@@ -1,16 +1,15 @@
 """The database as the process sees it: connections to read, one to write, the driver's errors translated."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import make_url
+from sqlalchemy import Executable, Row, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from chatserver.errors import ChatserverError, StartRefused, StoreUnavailable
 from chatserver.settings import Settings
@@ -33,9 +32,17 @@ class DatabaseOptions:
 
 
 class Database:
-    def __init__(self, reader: AsyncEngine, writer: sqlite.FileWriter) -> None:
-        self._reader = reader
+    def __init__(
+        self,
+        readers: sqlite.FileThreads,
+        writer: sqlite.FileThreads,
+        glances: sqlite.FileHere,
+        read_wait_s: float,
+    ) -> None:
+        self._readers = readers
         self._writer = writer
+        self._glances = glances
+        self._read_wait_s = read_wait_s
 
     @classmethod
     @asynccontextmanager
@@ -43,19 +50,42 @@ class Database:
         """Open a file, or an address such as sqlite:///chat.db. It is made and brought up to date first."""
         path = _file(address)
         await asyncio.to_thread(upgrade_file, path, options.lock_wait_s)
-        reader, writer = _reader(path, options), sqlite.FileWriter(path, options.lock_wait_s)
+        prepare_reader = partial(sqlite.prepare_reader, lock_wait_s=options.lock_wait_s)
+        prepare_writer = partial(sqlite.prepare_writer, lock_wait_s=options.lock_wait_s)
+        readers = sqlite.FileThreads(path, options.readers, prepare_reader, "storage-reader")
+        writer = sqlite.FileThreads(path, 1, prepare_writer, "storage-writer")
+        glances = sqlite.FileHere(path, prepare_reader)
         try:
-            yield cls(reader, writer)
+            yield cls(readers, writer, glances, options.read_wait_s)
         finally:
-            await reader.dispose()
+            glances.close()
+            await readers.close()
             await writer.close()
 
-    @asynccontextmanager
-    async def read(self) -> AsyncIterator[Connection]:
-        """One consistent view; StoreUnavailable when no connection is free in time."""
-        with _translated("The database can't be read right now; try again in a moment."):
-            async with self._reader.connect() as connection:
-                yield connection
+    async def read(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """Do the work, which awaits nothing but its connection, on one consistent view."""
+        unavailable = "The database can't be read right now; try again in a moment."
+        with _translated(unavailable):
+            try:
+                async with asyncio.timeout(self._read_wait_s):
+                    return await self._readers.run(work)
+            except TimeoutError as error:
+                raise StoreUnavailable(unavailable) from error
+
+    async def rows(
+        self, query: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
+        """Read what one query finds."""
+
+        async def work(connection: Connection) -> Sequence[Row[Any]]:
+            return (await connection.execute(query, parameters)).all()
+
+        return await self.read(work)
+
+    async def glance(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        """Read by key, here and now: a change of threads costs more than finding one row."""
+        with _translated():
+            return self._glances.run(work)
 
     async def write(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """Do the work, which awaits nothing but its connection, in one transaction. For the writer alone."""
@@ -72,19 +102,6 @@ async def _migrate(settings: Settings) -> None:
     async with DataFolder(settings.server.data_dir, wait_s=0) as folder:
         path = _file(settings.store.database_url or folder.database)
         await asyncio.to_thread(upgrade_file, path, DatabaseOptions().lock_wait_s)
-
-
-def _reader(path: Path, options: DatabaseOptions) -> AsyncEngine:
-    engine = create_async_engine(
-        sqlite.file_url(path, driver="sqlite+aiosqlite"),
-        pool_size=options.readers,
-        max_overflow=0,
-        pool_timeout=options.read_wait_s,
-        # What people wrote must not get into logs by way of an error's text.
-        hide_parameters=True,
-    )
-    sqlite.prepare_reader(engine.sync_engine, options.lock_wait_s)
-    return engine
 
 
 def _file(address: Path | str) -> Path:
@@ -109,8 +126,6 @@ def _translated(unavailable: str | None = None) -> Iterator[None]:
     """The one place where errors of the driver become ours."""
     try:
         yield
-    except PoolTimeout as error:
-        raise StoreUnavailable(unavailable) from error
     except DBAPIError as error:
         if sqlite.is_unavailable(error.orig):
             raise StoreUnavailable(unavailable) from error

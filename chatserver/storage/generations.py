@@ -111,8 +111,7 @@ class Generations:
         of_it = checkpoints.c.generation == generation
         newest = select(func.max(checkpoints.c.attempt)).where(of_it).scalar_subquery()
         query = select(checkpoints).where(of_it, checkpoints.c.attempt == newest).order_by(checkpoints.c.seq)
-        async with self._database.read() as connection:
-            parts = (await connection.execute(query)).all()
+        parts = await self._database.rows(query)
         if not parts:
             return None
         return TextSoFar(
@@ -122,8 +121,7 @@ class Generations:
         )
 
     async def _load(self, query: Select[Any]) -> list[Generation]:
-        async with self._database.read() as connection:
-            return [generation_of(row) for row in await connection.execute(query)]
+        return [generation_of(row) for row in await self._database.rows(query)]
 
 
 def _checked(cursor: str) -> str:

@@ -124,8 +124,8 @@ class Repeats:
     async def find(self, principal: Principal, idempotency: Idempotency, now_ms: int) -> Stored | None:
         """Give that answer, or None; KeyReused where the key stands for something else."""
         asked = Asked(principal, idempotency, now_ms)
-        async with self._database.read() as connection:
-            known = (await Keys.load(connection, [asked])).find(asked)
+        keys = await self._database.read(lambda connection: Keys.load(connection, [asked]))
+        known = keys.find(asked)
         return known.stored if known else None
 
 

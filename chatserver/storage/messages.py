@@ -2,21 +2,24 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
 from typing import Any, TypeVar
 
-from sqlalchemy import CTE, Row, Select, func, literal, select
+from sqlalchemy import CTE, Row, Select, func, literal, select, text
 
 from chatserver.errors import NotFound
 from chatserver.generation.principal import Principal
 from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
-from chatserver.storage.records import Message, Page
+from chatserver.storage.records import Message, Page, Said, Transcript
 from chatserver.storage.rows import message_of, select_messages
 from chatserver.storage.tables import conversations, messages
 
 T = TypeVar("T")
 #: Levels below a named leaf that are searched for the newest message. No person writes that many.
 _DEEPEST = 100_000
+_TRANSCRIPT = text((files(__package__) / "queries" / "transcript.sql").read_text())
+
 #: A conversation and a parent in it; None is the root.
 Place = tuple[str, str | None]
 
@@ -32,7 +35,8 @@ class Messages:
 
         Newest page first, ascending inside a page; `next` is what to give as `before`.
         """
-        async with self._database.read() as connection:
+
+        async def read(connection: Connection) -> list[Message]:
             current = await _current_leaf(connection, principal, conversation)
             if before is not None:
                 start = await _parent(connection, conversation, before)
@@ -40,14 +44,20 @@ class Messages:
                 start = await _newest_below(connection, conversation, leaf)
             else:
                 start = current
-            found = await _upwards(connection, conversation, start, limit + 1)
+            return await _upwards(connection, conversation, start, limit + 1)
+
+        found = await self._database.read(read)
         items = tuple(reversed(found[:limit]))
         return Page(items, next=items[0].id if len(found) > limit else None)
 
-    async def transcript(self, conversation: str, from_message: str, limit: int) -> list[Message]:
-        """The branch upwards from a message, newest first, whoever it belongs to."""
-        async with self._database.read() as connection:
-            return await _upwards(connection, conversation, from_message, limit)
+    async def transcript(self, conversation: str, from_message: str, limit: int) -> Transcript:
+        """The branch upwards from a message, newest first, as a prompt needs it; whoever it belongs to."""
+        parameters = {"conversation": conversation, "message": from_message, "most": limit}
+        rows = await self._database.rows(_TRANSCRIPT, parameters)
+        return Transcript(
+            system=rows[0].system if rows else None,
+            said=tuple(Said(row.role, row.content) for row in rows),
+        )
 
 
 async def load_messages(rows: Sequence[Row[Any]], connection: Connection) -> list[Message]:

@@ -16,7 +16,7 @@ from chatserver.storage import sqlite
 
 def upgrade_file(path: Path, lock_wait_s: float) -> None:
     """Make the SQLite file or bring it up to date. Blocks: asynchronous callers use a thread."""
-    engine = create_engine(sqlite.file_url(path, driver="sqlite"), poolclass=NullPool, hide_parameters=True)
+    engine = create_engine(sqlite.file_url(path), poolclass=NullPool, hide_parameters=True)
     sqlite.prepare_writer(engine, lock_wait_s)
     try:
         # For its owner alone, whatever the folder allows; SQLite gives the files beside it the same mode.

@@ -96,6 +96,20 @@ class TextSoFar:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A branch as a prompt needs it, newest first."""
+
+    system: str | None
+    said: tuple[Said, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     items: tuple[T, ...]
     #: What to give to get the page after this one; None at the end.

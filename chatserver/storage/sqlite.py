@@ -2,12 +2,13 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import URL, CursorResult, Engine, Executable, create_engine, event
+from sqlalchemy import URL, CursorResult, Engine, Executable, QueuePool, create_engine, event
 from sqlalchemy import Connection as SyncConnection
 
 from chatserver.storage.connection import Connection
@@ -39,8 +40,8 @@ _UNAVAILABLE = frozenset(
 )
 
 
-def file_url(path: Path, *, driver: str) -> URL:
-    return URL.create(driver, database=str(path))
+def file_url(path: Path) -> URL:
+    return URL.create("sqlite", database=str(path))
 
 
 def prepare_reader(engine: Engine, lock_wait_s: float) -> None:
@@ -53,31 +54,74 @@ def prepare_writer(engine: Engine, lock_wait_s: float) -> None:
     _prepare(engine, "BEGIN IMMEDIATE", lock_wait_s)
 
 
-class FileWriter:
-    """The one thread that writes the file.
+class FileThreads:
+    """Threads with a connection each, for all that reads the file or for the one that writes it.
 
-    What it is given runs there from end to end: thirty changes of threads for a transaction, as an
+    What they are given runs there from end to end: thirty changes of threads for a transaction, as an
     asynchronous driver makes them, cost three times as much as the transaction itself.
     """
 
-    def __init__(self, path: Path, lock_wait_s: float) -> None:
-        self._engine = create_engine(
-            file_url(path, driver="sqlite"), pool_size=1, max_overflow=0, hide_parameters=True
-        )
-        prepare_writer(self._engine, lock_wait_s)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="storage-writer")
+    def __init__(self, path: Path, threads: int, prepare: Callable[[Engine], None], name: str) -> None:
+        self._engine = _engine(path, threads, prepare)
+        self._own = threading.local()
+        self._connections: list[SyncConnection] = []
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
 
     async def run(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """Do the work in one transaction, which is committed at its end."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
-        self._thread.shutdown()
+        await asyncio.to_thread(self._threads.shutdown)
+        for connection in self._connections:
+            connection.close()
+        self._engine.dispose()
 
     def _run(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-        with self._engine.begin() as connection:
-            return _run_through(work(_DirectConnection(connection)))
+        return _run_in(self._connection(), work)
+
+    def _connection(self) -> SyncConnection:
+        # Kept by its thread: taking it from a pool each time costs as much as a small query.
+        connection: SyncConnection | None = getattr(self._own, "connection", None)
+        if connection is None or connection.closed or connection.invalidated:
+            connection = self._own.connection = self._engine.connect()
+            self._connections.append(connection)
+        return connection
+
+
+class FileHere:
+    """A connection for reads so short that they are done where they are asked for."""
+
+    def __init__(self, path: Path, prepare: Callable[[Engine], None]) -> None:
+        self._engine = _engine(path, 1, prepare)
+        self._connection = self._engine.connect()
+
+    def run(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+        return _run_in(self._connection, work)
+
+    def close(self) -> None:
+        self._connection.close()
+        self._engine.dispose()
+
+
+def _engine(path: Path, connections: int, prepare: Callable[[Engine], None]) -> Engine:
+    engine = create_engine(
+        file_url(path),
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        # What people wrote must not get into logs by way of an error's text.
+        hide_parameters=True,
+        # Each is used by one thread, and closed by another in the end.
+        connect_args={"check_same_thread": False},
+    )
+    prepare(engine)
+    return engine
+
+
+def _run_in(connection: SyncConnection, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    with connection.begin():
+        return _run_through(work(_DirectConnection(connection)))
 
 
 class _DirectConnection:
@@ -87,7 +131,10 @@ class _DirectConnection:
         self._connection = connection
 
     async def execute(
-        self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | None = None, /
+        self,
+        statement: Executable,
+        parameters: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None = None,
+        /,
     ) -> CursorResult[Any]:
         return self._connection.execute(statement, parameters)
 

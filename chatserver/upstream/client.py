@@ -1,9 +1,11 @@
 """One Ollama server: asks it, drains what it streams at full speed, and names what went wrong."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Self
 
 import httpx
@@ -65,7 +67,9 @@ class OllamaClient:
         # addresses took half of the time until a request left. No bound on connections: admission is the
         # queue's business. No proxy: these are our own servers.
         self._exchanges = Exchanges(self.base_url, deadlines.connect)
-        self._transport = AiohttpTransport(trust_env=False, limits=httpx.Limits(max_connections=0))
+        self._transport = AiohttpTransport(
+            verify=_certificates(), trust_env=False, limits=httpx.Limits(max_connections=0)
+        )
         self._addresses = {path: httpx.URL(self.base_url + path) for path in _PATHS}
 
     async def __aenter__(self) -> Self:
@@ -162,6 +166,12 @@ class OllamaClient:
 
     def _unreachable(self) -> Unreachable:
         return Unreachable(f"The model server at {self.base_url} can't be reached.")
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read them once: reading takes longer than all else that opening a client does."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class _Silence:

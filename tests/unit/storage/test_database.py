@@ -1,6 +1,8 @@
 import asyncio
 import sqlite3
-from contextlib import closing
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from itertools import pairwise
 
 import pytest
@@ -53,6 +55,24 @@ async def test_other_addresses_are_refused_in_a_sentence(address) -> None:
             pass
 
 
+@asynccontextmanager
+async def reader_held(database: Database) -> AsyncIterator[None]:
+    """Keep one of the threads that read busy."""
+    begun, go = threading.Event(), threading.Event()
+
+    async def hold(_connection: object) -> None:
+        begun.set()
+        assert go.wait(5)
+
+    holding = asyncio.create_task(database.read(hold))
+    assert await asyncio.to_thread(begun.wait, 5)
+    try:
+        yield
+    finally:
+        go.set()
+        await asyncio.gather(holding, return_exceptions=True)
+
+
 async def test_a_file_that_is_no_database_is_refused_in_a_sentence(tmp_path) -> None:
     (tmp_path / "chat.db").write_text("This is a letter, and not short enough to be taken for nothing." * 100)
     with pytest.raises(StartRefused, match=r"chat\.db can't be opened: file is not a database\."):
@@ -63,8 +83,9 @@ async def test_a_file_that_is_no_database_is_refused_in_a_sentence(tmp_path) -> 
 async def test_writes_are_on_disk_before_they_answer_and_readers_do_not_wait(store) -> None:
     found = {}
     for pragma in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "query_only"):
-        async with store.database.read() as connection:
-            found[pragma] = await connection.scalar(text(f"PRAGMA {pragma}"))
+        found[pragma] = await store.database.read(
+            lambda connection, pragma=pragma: connection.scalar(text(f"PRAGMA {pragma}"))
+        )
         found["write", pragma] = await store.database.write(
             lambda connection, pragma=pragma: connection.scalar(text(f"PRAGMA {pragma}"))
         )
@@ -84,7 +105,7 @@ async def test_writes_are_on_disk_before_they_answer_and_readers_do_not_wait(sto
 
 async def test_a_read_waits_for_a_connection_only_so_long(database_file) -> None:
     async with opened(database_file, DatabaseOptions(readers=1, read_wait_s=0.02)) as store:
-        async with store.database.read():
+        async with reader_held(store.database):
             with pytest.raises(StoreUnavailable, match="can't be read"):
                 await store.conversations.page(ALICE, 10, None)
         assert (await store.conversations.page(ALICE, 10, None)).items == ()
@@ -103,24 +124,30 @@ async def test_a_reader_that_goes_away_leaves_its_connection_behind(database_fil
 
 async def test_a_read_sees_one_moment(store) -> None:
     count = text("SELECT count(*) FROM conversations")
-    async with store.database.read() as connection:
-        assert await connection.scalar(count) == 0
-        await store.conversation()
-        assert await connection.scalar(count) == 0
-    async with store.database.read() as connection:
-        assert await connection.scalar(count) == 1
+    begun, go = threading.Event(), threading.Event()
+
+    async def count_twice(connection) -> tuple[int, int]:
+        first = await connection.scalar(count)
+        begun.set()
+        assert go.wait(5)
+        return first, await connection.scalar(count)
+
+    reading = asyncio.create_task(store.database.read(count_twice))
+    assert await asyncio.to_thread(begun.wait, 5)
+    await store.conversation()
+    go.set()
+    assert await reading == (0, 0)
+    assert await store.database.read(lambda connection: connection.scalar(count)) == 1
 
 
 async def test_readers_can_not_write(store) -> None:
     with pytest.raises(StoreUnavailable):
-        async with store.database.read() as connection:
-            await connection.execute(text("DELETE FROM conversations"))
+        await store.database.read(lambda connection: connection.execute(text("DELETE FROM conversations")))
 
 
 async def test_a_wrong_statement_is_a_fault_of_ours(store) -> None:
     with pytest.raises(ChatserverError) as failure:
-        async with store.database.read() as connection:
-            await connection.execute(text("SELECT * FROM nowhere"))
+        await store.database.read(lambda connection: connection.execute(text("SELECT * FROM nowhere")))
     assert type(failure.value) is ChatserverError
 
 

@@ -88,6 +88,7 @@ async def test_a_transcript_goes_upwards_from_a_message(store) -> None:
     await store.answered(conversation, "3")
     start = accepted.generation.message
     read = await store.messages.transcript(conversation.id, start, 3)
-    assert [message.content for message in read] == ["Answer to 2", "2", "Answer to 1"]
-    assert len(await store.messages.transcript(conversation.id, start, 50)) == 4
-    assert await store.messages.transcript((await store.conversation()).id, start, 50) == []
+    assert [said.content for said in read.said] == ["Answer to 2", "2", "Answer to 1"]
+    assert [said.role for said in read.said] == ["assistant", "user", "assistant"]
+    assert len((await store.messages.transcript(conversation.id, start, 50)).said) == 4
+    assert (await store.messages.transcript((await store.conversation()).id, start, 50)).said == ()

@@ -62,8 +62,8 @@ def statements(store) -> dict[str, object]:
     def note(_connection, _cursor, statement, parameters, _context, many) -> None:
         made[statement] = parameters[0] if many else parameters
 
-    event.listen(store.database._reader.sync_engine, "before_cursor_execute", note)
-    event.listen(store.database._writer._engine, "before_cursor_execute", note)
+    for part in (store.database._readers, store.database._writer, store.database._glances):
+        event.listen(part._engine, "before_cursor_execute", note)
     return made
 
 
