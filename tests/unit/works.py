@@ -211,10 +211,21 @@ class Works:
     async def readers_busy(self) -> AsyncIterator[None]:
         """Have every read refused: all connections for it are taken."""
         database = self.parts.store.conversations._database  # nothing else hands it out
-        async with AsyncExitStack() as stack:
-            for _ in range(self.parts.settings.store.readers):
-                await stack.enter_async_context(database.read())
+        count = self.parts.settings.store.readers
+        begun, go = threading.Semaphore(0), threading.Event()
+
+        async def hold(_connection: object) -> None:
+            begun.release()
+            assert go.wait(PATIENCE)
+
+        holding = [asyncio.create_task(database.read(hold), name="hold") for _ in range(count)]
+        try:
+            for _ in range(count):
+                assert await asyncio.to_thread(begun.acquire, timeout=PATIENCE)
             yield
+        finally:
+            go.set()
+            await asyncio.gather(*holding, return_exceptions=True)
 
     @asynccontextmanager
     async def writer_held(self) -> AsyncIterator[None]:
