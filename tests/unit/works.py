@@ -222,7 +222,9 @@ class Works:
         try:
             for _ in range(count):
                 assert await asyncio.to_thread(begun.acquire, timeout=PATIENCE)
-            yield
+            # Whoever waits for one of them gives up soon.
+            with patch.object(database, "_read_wait_s", 0.02):
+                yield
         finally:
             go.set()
             await asyncio.gather(*holding, return_exceptions=True)
@@ -258,11 +260,10 @@ async def working(
     *,
     clock: MovedClock | None = None,
     urls: Sequence[str] = (),
-    patience_s: float = PATIENCE,
     **settings: Any,
 ) -> AsyncIterator[Works]:
-    """Put it together; `patience_s` is how long reads and writes wait for a store that is busy."""
-    database = partial(DatabaseOptions, read_wait_s=patience_s, lock_wait_s=patience_s)
+    # No other process locks the file, except where a test says so and wants it to be noticed.
+    database = partial(DatabaseOptions, lock_wait_s=0.01)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(serve_simulator(simulated or SimulatorOptions()))
         chosen = settings_of(folder, tuple(urls) or (url,), **settings)

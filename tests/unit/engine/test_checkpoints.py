@@ -83,7 +83,7 @@ async def test_all_that_runs_is_saved_in_one_commit(tmp_path) -> None:
 
 
 async def test_what_could_not_be_saved_is_saved_with_the_next_round(tmp_path) -> None:
-    async with working(tmp_path, patience_s=0.01) as works:
+    async with working(tmp_path) as works:
         generation = await works.accept(STALLED)
         text = (await works.answering(generation)).text(Channel.ANSWER)
         async with works.store_away():

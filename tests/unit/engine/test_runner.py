@@ -226,7 +226,7 @@ async def test_a_failure_of_ours_is_told_without_its_details(works) -> None:
 
 
 async def test_the_end_is_shown_only_when_the_store_has_it(tmp_path) -> None:
-    async with working(tmp_path, patience_s=0.01) as works:
+    async with working(tmp_path) as works:
         generation = await works.accept("[[fault=stall]] [[tokens=8]]")
         await works.answering(generation)
         async with works.store_away():
@@ -252,7 +252,7 @@ async def test_a_cancel_while_the_end_is_being_stored_comes_too_late(works) -> N
 
 
 async def test_a_claim_waits_for_the_store_and_a_cancel_meanwhile_counts(tmp_path) -> None:
-    async with working(tmp_path, patience_s=0.01, ollama__slots=1) as works:
+    async with working(tmp_path, ollama__slots=1) as works:
         running, waiting = await works.accept("[[fault=stall]]"), await works.accept()
         async with works.store_away():
             works.engine.cancel(running)
@@ -276,7 +276,7 @@ async def test_a_cancel_that_is_only_on_disk_is_found_by_whoever_claims(works) -
 
 
 async def test_a_conversation_that_can_not_be_read_for_a_moment_costs_a_moment(tmp_path) -> None:
-    async with working(tmp_path, patience_s=0.01) as works:
+    async with working(tmp_path) as works:
         conversation = await works.converse()
         async with works.readers_busy():
             generation = await works.turn(conversation)

@@ -8,7 +8,7 @@ from tests.unit.works import Works, working
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(tmp_path_factory) -> AsyncIterator[Works]:
     """One for all tests of a module, since putting it together takes longer than most of them."""
-    async with working(tmp_path_factory.mktemp("works"), ollama__slots=2, patience_s=0.05) as works:
+    async with working(tmp_path_factory.mktemp("works"), ollama__slots=2) as works:
         yield works
 
 
