@@ -75,10 +75,12 @@ class Fleet:
         async with self._look:
             if self._looked_at is not None and self._now() - self._looked_at < at_most:
                 return
-            before = self.answering
-            seen = await asyncio.gather(*(_look_at(client) for client in self.clients))
-            answers = zip(self.clients, seen, strict=True)
-            self._seen = {client: one for client, one in answers if one is not None}
+            before, clients = self.answering, self.clients
+            seen = await asyncio.gather(*(_look_at(client) for client in clients))
+            if clients is not self.clients:
+                # They were replaced meanwhile; the next look is at the new ones.
+                return
+            self._seen = {client: one for client, one in zip(clients, seen, strict=True) if one is not None}
             self._looked_at = self._now()
         if self.answering != before:
             log.info("upstreams", answering=self.answering, configured=len(self.clients))
@@ -103,7 +105,7 @@ class Fleet:
             await self.refresh(at_most=_FRESH)
         for client in self.clients:
             for name, tag in self._seen[client].tags.items() if client in self._seen else ():
-                if "embedding" not in (tag.get("capabilities") or ()):
+                if "embedding" not in _names(tag.get("capabilities")):
                     return name
         raise Unavailable("No model server answers yet; nothing was stored, try again in a moment.")
 
@@ -129,7 +131,7 @@ class Fleet:
             description = await self._description(name)
         except UpstreamError:
             return None
-        details = description.get("details") or {}
+        details = _members(description.get("details"))
         return Model(
             name=name,
             digest=self._digest(name),
@@ -137,7 +139,7 @@ class Fleet:
             parameter_size=str(details.get("parameter_size", "")),
             quantization=str(details.get("quantization_level", "")),
             context_length=_context_length(description),
-            capabilities=tuple(str(one) for one in description.get("capabilities") or ()),
+            capabilities=_names(description.get("capabilities")),
             loaded=any(name in seen.loaded for seen in self._seen.values()),
         )
 
@@ -176,6 +178,14 @@ async def _look_at(client: OllamaClient) -> _Seen | None:
 
 
 def _context_length(description: dict[str, Any]) -> int | None:
-    info = description.get("model_info") or {}
-    lengths = [value for name, value in info.items() if name.endswith(".context_length")]
-    return int(lengths[0]) if lengths else None
+    info = _members(description.get("model_info"))
+    lengths = (value for name, value in info.items() if name.endswith(".context_length"))
+    return next((length for length in lengths if isinstance(length, int) and length > 0), None)
+
+
+def _members(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
