@@ -189,20 +189,28 @@ def routes(operations: Iterable[Operation[Any, Any, Any]]) -> list[Route]:
         if operation.method in methods:
             raise ValueError(f"{operation.method} {operation.path} is declared twice.")
         methods[operation.method] = operation
-    return [Route(path, _endpoint(methods), methods=list(methods)) for path, methods in by_path.items()]
+    return [Route(path, _Endpoint(methods), methods=list(methods)) for path, methods in by_path.items()]
 
 
-def _endpoint(
-    methods: Mapping[str, Operation[Any, Any, Any]],
-) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
+class _Endpoint:
+    """The operations of one path, as an ASGI application.
+
+    Starlette would wrap a function once more to look for errors, and every event of a stream with it.
+    """
+
+    def __init__(self, methods: Mapping[str, Operation[Any, Any, Any]]) -> None:
+        self._methods = methods
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._respond(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
         if request.method != "HEAD":
-            return await methods[request.method].respond(request)
-        response = await methods["GET"].respond(request)
+            return await self._methods[request.method].respond(request)
+        response = await self._methods["GET"].respond(request)
         # A stream would run although nobody gets it.
         return response if hasattr(response, "body") else _HeadersAlone(response)
-
-    return endpoint
 
 
 class _HeadersAlone(Response):
