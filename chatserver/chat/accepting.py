@@ -8,7 +8,7 @@ import orjson
 
 from chatserver.access.allowance import Allowances, Caller
 from chatserver.engine.engine import Engine
-from chatserver.errors import TooMany, Unavailable
+from chatserver.errors import ContextTooLong, TooMany, Unavailable
 from chatserver.generation.clock import Clock
 from chatserver.storage.generations import AcceptGeneration
 from chatserver.storage.keys import Repeats
@@ -49,7 +49,7 @@ class Accepting:
             self.allowances.take(caller)
             command = await prepare()
             return await self.engine.carry(self._commit(caller, command))
-        except (Unavailable, TooMany):
+        except (Unavailable, TooMany, ContextTooLong):
             # Looked up only here: what isn't refused finds its key in its own transaction.
             found = await self._repeated(caller, key)
             if found is None:
