@@ -23,5 +23,5 @@ class Watchers:
 
     def announce(self, changes: Iterable[tuple[str, int]]) -> None:
         for conversation, _ in changes:
-            for told in self._told.get(conversation, ()):
+            for told in list(self._told.get(conversation, ())):
                 told()
