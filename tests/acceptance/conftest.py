@@ -1,4 +1,4 @@
-"""One running service for all tests of a module, which says in SETTINGS and SIMULATOR what is special."""
+"""Running services for tests that don't need one of their own: a roomy one, and one with a single slot."""
 
 from collections.abc import AsyncIterator
 
@@ -6,16 +6,27 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.client import Client
-from tests.harness.service import Service, service_of
+from tests.harness.service import EMBEDDER, HEARTBEAT_S, Service, service_of
+
+_ROOMY = {
+    "ollama.slots": 20,
+    "server.public_origins": EMBEDDER,
+    "streams.websocket_heartbeat_s": HEARTBEAT_S,
+    "streams.pong_timeout_s": 1.5,
+}
+_NARROW = {"ollama.slots": 1, "streams.sse_heartbeat_s": 0.1}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Service]:
-    settings = getattr(request.module, "SETTINGS", {})
-    options = getattr(request.module, "SIMULATOR", ())
-    async with service_of(tmp_path_factory.mktemp("data"), settings, options) as running:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    options = ("--rate", "200", "--parallel", str(_ROOMY["ollama.slots"]))
+    async with service_of(tmp_path_factory.mktemp("data"), _ROOMY, options) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def narrow_service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    async with service_of(tmp_path_factory.mktemp("data"), _NARROW, ("--rate", "200")) as running:
         yield running
 
 

@@ -13,10 +13,7 @@ from tests.harness.service import Service
 from tests.harness.sse import Event, stream
 from tests.harness.websocket import socket
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-SETTINGS = {"ollama.slots": 20}
-SIMULATOR = ("--rate", "200", "--parallel", "20")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def _events(client: Client, path: str, body: dict[str, Any], key: str | None = None) -> list[Event]:

@@ -12,15 +12,18 @@ from tests.harness.readers import TRANSPORTS, Transport, by_longpoll, read, read
 from tests.harness.received import Received
 from tests.harness.service import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _WITHIN_MS = 100
-_TIMES = 7
-SETTINGS = {"ollama.slots": 1}
-SIMULATOR = ("--rate", "200")
+_TIMES = 5
 
 Record = Callable[[str, object], None]
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+
+
+@pytest.fixture
+def service(narrow_service: Service) -> Service:
+    return narrow_service
 
 
 async def _cancel(

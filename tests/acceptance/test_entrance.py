@@ -8,15 +8,13 @@ from websockets.exceptions import ConnectionClosed
 from tests.harness.client import Client, Refused, client_of, read
 from tests.harness.readers import read_whole
 from tests.harness.received import Received
-from tests.harness.service import Service
+from tests.harness.service import EMBEDDER, Service
 from tests.harness.sse import stream
 from tests.harness.websocket import socket
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-EMBEDDER = "https://chat.example.org"
 FOREIGN = "https://evil.example"
-SETTINGS = {"server.public_origins": EMBEDDER}
 
 
 async def _refusal(call: Awaitable[object]) -> tuple[int, str]:

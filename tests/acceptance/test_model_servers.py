@@ -5,20 +5,25 @@ import pytest
 from tests.harness.client import Client
 from tests.harness.readers import TRANSPORTS, by_sse, read_whole
 from tests.harness.received import Received
-from tests.harness.service import Service
+from tests.harness.service import Service, module_service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _MOST_BYTES = 4096
-SETTINGS = {
-    "ollama.slots": 8,
-    "ollama.first_token_timeout_s": 0.5,
-    "ollama.stall_timeout_s": 0.5,
-    "generation.max_text_bytes": _MOST_BYTES,
-    "generation.retry_first_delay_s": 0.05,
-    "generation.attempts": 3,
-}
-SIMULATOR = ("--rate", "2000", "--parallel", "8")
+service = module_service(
+    {
+        "ollama.slots": 8,
+        "ollama.first_token_timeout_s": 0.5,
+        "ollama.stall_timeout_s": 0.5,
+        "generation.max_text_bytes": _MOST_BYTES,
+        "generation.retry_first_delay_s": 0.05,
+        "generation.attempts": 3,
+    },
+    "--rate",
+    "2000",
+    "--parallel",
+    "8",
+)
 
 #: What is asked for, whether text comes before the end, and how it has to end.
 ENDINGS = [

@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness.client import Client, Refused, read
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 JSON = {"Content-Type": "application/json"}
 

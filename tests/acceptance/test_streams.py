@@ -12,12 +12,15 @@ from tests.harness.service import Service
 from tests.harness.sse import stream
 from tests.harness.websocket import socket
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SETTINGS = {"ollama.slots": 1, "streams.sse_heartbeat_s": 0.1}
-SIMULATOR = ("--rate", "200")
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+
+
+@pytest.fixture
+def service(narrow_service: Service) -> Service:
+    return narrow_service
 
 
 @each_transport

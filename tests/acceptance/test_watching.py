@@ -13,10 +13,8 @@ from tests.harness.service import Service
 from tests.harness.sse import stream
 from tests.harness.websocket import socket
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-SETTINGS = {"ollama.slots": 8}
-SIMULATOR = ("--rate", "200", "--parallel", "8")
 
 Watch = Callable[[Client, str, int | None], AsyncGenerator[Frame]]
 

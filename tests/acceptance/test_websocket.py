@@ -12,14 +12,10 @@ from websockets.uri import parse_uri
 from tests.harness.client import CALL_S, Client
 from tests.harness.readers import read_whole
 from tests.harness.received import Received
-from tests.harness.service import Service
+from tests.harness.service import HEARTBEAT_S, Service
 from tests.harness.websocket import SUBPROTOCOL, Socket, socket
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-_PONG_S = 1.5
-SETTINGS = {"streams.websocket_heartbeat_s": 0.3, "streams.pong_timeout_s": _PONG_S, "ollama.slots": 20}
-SIMULATOR = ("--rate", "200", "--parallel", "20")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def _read_on(opened: Socket, received: Received) -> Received:
@@ -32,7 +28,7 @@ async def test_it_opens_with_what_a_client_has_to_know(service: Service) -> None
     async with socket(service.url) as opened:
         assert opened.connection.subprotocol == SUBPROTOCOL
         ready = await opened.receive()
-    assert (ready["type"], ready["heartbeat"]) == ("ready", 0.3)
+    assert (ready["type"], ready["heartbeat"]) == ("ready", HEARTBEAT_S)
     assert ready["limits"]["content_characters"] == 2000
     assert ready["limits"]["message_bytes"] == 65536
 

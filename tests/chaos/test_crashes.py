@@ -5,47 +5,64 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import cycle
-from pathlib import Path
 
 import pytest
 
-from tests.harness.client import CALL_S, Client, Json, client_of
+from tests.harness.client import CALL_S, Client, Json, visitor_of, wait_for_some
 from tests.harness.readers import TRANSPORTS, Moment, Transport, read_through, read_whole
 from tests.harness.received import Received
-from tests.harness.service import Service, service_of
+from tests.harness.service import Service, module_service
 
 _TURNS, _WORK = 50, 50
-_SLOTS = 70
-_TOKENS = 60
-SETTINGS = {"ollama.slots": _SLOTS, "store.checkpoint_ms": 100}
-SIMULATOR = ("--rate", "30", "--parallel", str(_SLOTS))
+_SLOTS = 90
+_TOKENS = 45
+_SETTINGS = {"ollama.slots": _SLOTS, "store.checkpoint_ms": 20}
+_SIMULATOR = ("--rate", "40", "--parallel", str(_SLOTS))
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+#: Whoever asks again gets the same words, or other ones.
+same_words = module_service(_SETTINGS, *_SIMULATOR)
+other_words = module_service(_SETTINGS, *_SIMULATOR, "--diverge")
+
+Record = Callable[[str, object], None]
 
 
-@pytest.mark.parametrize("diverging", [False, True], ids=["the same words", "other words"])
 async def test_a_hundred_answers_survive_a_crash_in_their_middle(
-    tmp_path: Path, rng: random.Random, diverging: bool, record_property: Callable[[str, object], None]
+    same_words: Service, rng: random.Random, record_property: Record
 ) -> None:
-    options = (*SIMULATOR, "--diverge") if diverging else SIMULATOR
-    async with service_of(tmp_path, SETTINGS, options) as service:
-        client = service.client
-        conversations = [await client.begin() for _ in range(_TURNS)]
-        readings = [Received(generation) for generation in await _accept(client, conversations)]
-        async with asyncio.TaskGroup() as group:
-            characters = _SLOTS * _TOKENS * rng.uniform(0.5, 3)
-            moment = Moment(lambda: sum(len(received.answer) for received in readings) >= characters)
-            for received in readings:
-                group.create_task(read_through(client, received, _ways(rng), moment.look))
-            await moment.wait()
-            await service.server.kill()
-            begun = sum(received.taken > 0 for received in readings)
-            ended = sum(received.end is not None for received in readings)
-            await service.server.restart()
+    await _crash_in_the_middle(same_words, rng, record_property)
 
+
+async def test_they_do_so_where_a_model_says_something_else_the_second_time(
+    other_words: Service, rng: random.Random, record_property: Record
+) -> None:
+    await _crash_in_the_middle(other_words, rng, record_property)
+
+
+async def _crash_in_the_middle(service: Service, rng: random.Random, record: Record) -> None:
+    async with visitor_of(service.url) as client, asyncio.TaskGroup() as group:
+        conversations = await asyncio.gather(*(client.begin() for _ in range(_TURNS)))
+        readings = [Received(generation) for generation in await _accept(client, conversations)]
+        characters = _SLOTS * _TOKENS * rng.uniform(1, 3)
+        moment = Moment(lambda: sum(len(received.answer) for received in readings) >= characters)
+        reading = [
+            group.create_task(read_through(client, received, _ways(rng), moment.look))
+            for received in readings
+        ]
+        await moment.wait()
+        await service.server.kill()
+        begun = sum(received.taken > 0 for received in readings)
+        ended = sum(received.end is not None for received in readings)
+        record("begun and ended before the crash", (begun, ended))
         assert begun - ended >= _SLOTS // 2
-        record_property("begun and ended before the crash", (begun, ended))
+        await service.server.restart()
+
+        await asyncio.gather(*reading)
         for received in readings:
             await _check_completed(client, received, rng.choice(TRANSPORTS))
-        await _check_nothing_else(service, conversations, readings)
+        await _check_nothing_else(client, conversations, readings)
+        assert (await service.seen(in_flight=0))["waiting"] == 0
 
 
 def _ways(rng: random.Random) -> Iterator[Transport]:
@@ -78,9 +95,9 @@ async def _check_completed(client: Client, received: Received, transport: Transp
     assert (again.answer, again.end) == (received.answer, received.end)
 
 
-async def _check_nothing_else(service: Service, conversations: list[str], readings: list[Received]) -> None:
+async def _check_nothing_else(client: Client, conversations: list[str], readings: list[Received]) -> None:
     """There are these generations and no others, each with its text in its place."""
-    client, cursor = service.client, ""
+    cursor = ""
     found: list[Json] = []
     while cursor is not None:
         page = await client.call("GET", f"/generations{f'?cursor={cursor}' if cursor else ''}")
@@ -92,47 +109,44 @@ async def _check_nothing_else(service: Service, conversations: list[str], readin
     for conversation in conversations:
         _, answer = await client.messages(conversation)
         assert (answer["content"], answer["status"]) == (texts[answer["generation"]], "completed")
-    assert (await service.seen(in_flight=0))["waiting"] == 0
 
 
 async def test_three_crashes_in_a_row_end_an_answer_with_the_text_so_far(
-    tmp_path: Path, rng: random.Random
+    other_words: Service, rng: random.Random
 ) -> None:
-    settings = {**SETTINGS, "store.checkpoint_ms": 20}
-    async with service_of(tmp_path, settings, (*SIMULATOR, "--diverge")) as service:
-        client = service.client
-        conversation = await client.begin()
-        turn = Received((await client.send(conversation, "Long. [[tokens=8000]]"))["generation"]["id"])
-        work = Received(await client.hand_in("Long, too. [[tokens=8000]]"))
-        moments = [Moment(partial(_has_begun, (turn, work), attempt)) for attempt in (1, 2, 3)]
-        async with asyncio.TaskGroup() as group:
-            for received in (turn, work):
-                look = partial(_look_at_all, moments)
-                group.create_task(read_through(client, received, _ways(rng), look))
-            for moment in moments:
-                await moment.wait()
-                # The second commit from here on has text of both.
-                await _commits(service, 2)
-                await service.server.restart()
+    service, client = other_words, other_words.client
+    conversation = await client.begin()
+    turn = Received((await client.send(conversation, "Long. [[tokens=8000]]"))["generation"]["id"])
+    work = Received(await client.hand_in("Long, too. [[tokens=8000]]"))
+    moments = [Moment(partial(_has_begun, (turn, work), attempt)) for attempt in (1, 2, 3)]
+    async with asyncio.TaskGroup() as group:
+        for received in (turn, work):
+            look = partial(_look_at_all, moments)
+            group.create_task(read_through(client, received, _ways(rng), look))
+        for moment in moments:
+            await moment.wait()
+            # The second commit from here on has text of both.
+            await _commits(service, 2)
+            await service.server.restart()
 
-        for received, status in ((turn, "failed"), (work, "dead")):
-            assert received.end is not None
-            assert (received.end["reason"], received.end["error"]["code"]) == ("interrupted", "interrupted")
-            assert received.resets == ["position_unknown"] * 3
-            # What was saved of the last attempt, and nothing of those before.
-            assert received.answer
-            assert received.forgotten[2].startswith(received.answer)
-            assert len(set(received.forgotten)) == 3
-            kept = await client.generation(received.generation)
-            assert (kept["status"], kept["attempts"], kept["result"]) == (status, 3, received.answer)
-            for transport in TRANSPORTS:
-                again = await read_whole(client, received.generation, transport)
-                assert (again.answer, again.end) == (received.answer, received.end)
-        _, answer = await client.messages(conversation)
-        assert (answer["status"], answer["content"]) == ("failed", turn.answer)
-        # It is over: a new turn may follow it.
-        following = await client.send(conversation, "And now? [[tokens=3]]")
-        await read_whole(client, following["generation"]["id"])
+    for received, status in ((turn, "failed"), (work, "dead")):
+        assert received.end is not None
+        assert (received.end["reason"], received.end["error"]["code"]) == ("interrupted", "interrupted")
+        assert received.resets == ["position_unknown"] * 3
+        # What was saved of the last attempt, and nothing of those before.
+        assert received.answer
+        assert received.forgotten[2].startswith(received.answer)
+        assert len(set(received.forgotten)) == 3
+        kept = await client.generation(received.generation)
+        assert (kept["status"], kept["attempts"], kept["result"]) == (status, 3, received.answer)
+        for transport in TRANSPORTS:
+            again = await read_whole(client, received.generation, transport)
+            assert (again.answer, again.end) == (received.answer, received.end)
+    _, answer = await client.messages(conversation)
+    assert (answer["status"], answer["content"]) == ("failed", turn.answer)
+    # It is over: a new turn may follow it.
+    following = await client.send(conversation, "And now? [[tokens=3]]")
+    await read_whole(client, following["generation"]["id"])
 
 
 def _has_begun(readings: Iterable[Received], attempt: int) -> bool:
@@ -161,34 +175,23 @@ async def _committed(service: Service) -> float:
     return float(lines["chatserver_commit_seconds_count"])
 
 
-async def test_a_cancel_that_was_accepted_outlives_a_crash(tmp_path: Path) -> None:
-    async with service_of(tmp_path, {**SETTINGS, "ollama.slots": 5}, SIMULATOR) as service:
-        client = service.client
-        # Some run, some wait.
-        generations = [await client.ask(f"{n} [[tokens=8000]]") for n in range(10)]
-        await service.seen(in_flight=5)
-        await asyncio.gather(*(client.cancel(generation) for generation in generations))
-        await service.server.restart()
-        for generation in generations:
-            received = await read_whole(client, generation)
-            assert received.end is not None
-            assert received.end["reason"] == "cancelled"
-            assert (await client.generation(generation))["status"] == "cancelled"
-        assert (await service.seen(in_flight=0))["requests"]["/api/chat"] == 5
+async def test_a_cancel_that_was_answered_outlives_a_crash(other_words: Service) -> None:
+    service, client = other_words, other_words.client
+    generations = [await client.ask(f"{n} [[tokens=8000]]") for n in range(12)]
+    await service.seen(in_flight=len(generations))
+    cancels = [asyncio.create_task(client.cancel(generation)) for generation in generations]
+    await wait_for_some(cancels, 1)
+    await service.server.kill()
+    answers = await asyncio.gather(*cancels, return_exceptions=True)
+    await service.server.restart()
 
-
-async def test_cookies_and_tickets_outlive_a_crash(tmp_path: Path) -> None:
-    async with service_of(tmp_path, {}, ()) as service, client_of(service.url) as visitor:
-        await visitor.http.get("/")
-        generation = await visitor.ask("Hi. [[tokens=5]]")
-        whole = await read_whole(visitor, generation)
-        ticket = await visitor.ticket(generation=generation)
-        await service.server.restart()
-        # The log in memory is gone: there is the whole, and the final position.
-        again = await read_whole(visitor, generation)
-        assert (again.answer, again.end) == (whole.answer, whole.end)
-        polled = await service.client.call("GET", f"/generations/{generation}/events?ticket={ticket}")
-        assert polled["events"][-1] == whole.end
-        after = f"&after={whole.after}"
-        polled = await service.client.call("GET", f"/generations/{generation}/events?ticket={ticket}{after}")
-        assert polled == {"events": [], "after": whole.after, "ended": True}
+    for generation, answer in zip(generations, answers, strict=True):
+        if isinstance(answer, BaseException):
+            await client.cancel(generation)
+        received = await read_whole(client, generation)
+        assert received.end is not None
+        assert received.end["reason"] == "cancelled"
+        kept = await client.generation(generation)
+        assert (kept["status"], kept["result"]) == ("cancelled", received.answer)
+        if not isinstance(answer, BaseException):
+            assert kept["attempts"] == 1

@@ -1,6 +1,7 @@
 """What a program does over HTTP: begins conversations, sends turns, hands in work, looks, stops."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -85,6 +86,15 @@ def read(response: httpx.Response) -> Json:
     raise Refused(answer)
 
 
+async def wait_for_some(calls: Iterable[asyncio.Task[Json]], count: int) -> None:
+    """Wait until so many of the calls have been answered."""
+    waiting, answered = set(calls), 0
+    async with asyncio.timeout(CALL_S):
+        while answered < count:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            answered += len(done)
+
+
 @asynccontextmanager
 async def client_of(url: str, **headers: str) -> AsyncIterator[Client]:
     """Open a client with cookies of its own."""
@@ -94,3 +104,11 @@ async def client_of(url: str, **headers: str) -> AsyncIterator[Client]:
         base_url=url, headers=headers, transport=transport, trust_env=False, timeout=CALL_S
     ) as http:
         yield Client(http)
+
+
+@asynccontextmanager
+async def visitor_of(url: str) -> AsyncIterator[Client]:
+    """Open a client that is a user of its own, as a browser is that has opened the page."""
+    async with client_of(url) as visitor:
+        await visitor.http.get("/")
+        yield visitor

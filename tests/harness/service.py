@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+import pytest_asyncio
+
 from tests.harness.client import Client, client_of
 from tests.harness.processes import Process, running, server, simulator, simulator_stats
+
+#: A page elsewhere that may call, and the seconds of a WebSocket's heartbeat.
+EMBEDDER = "https://chat.example.org"
+HEARTBEAT_S = 0.3
 
 #: Tests ask more in a minute than people do.
 UNLIMITED: Mapping[str, Any] = {
@@ -15,8 +22,8 @@ UNLIMITED: Mapping[str, Any] = {
     "limits.outstanding_per_user": 1_000_000,
     "limits.per_address_per_minute": 1_000_000,
 }
-#: Seconds that answers left over by a test get when the server is told to stop.
-_GRACE_S = 1
+#: Seconds that answers and readers get when the server is told to stop; tests leave none that matter.
+_GRACE_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -50,3 +57,14 @@ async def service_of(
                 yield Service(process, [model_server], client)
             assert await process.terminate() == 0
             assert process.complaints == []
+
+
+def module_service(settings: Mapping[str, Any], *simulator_options: str) -> Any:
+    """Make a fixture: a service for the tests of one module."""
+
+    @pytest_asyncio.fixture(scope="module", loop_scope="module")
+    async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+        async with service_of(tmp_path_factory.mktemp("data"), settings, simulator_options) as running:
+            yield running
+
+    return service
