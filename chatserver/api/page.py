@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from chatserver.api.operation import Answer, Call, Nothing, Operation
+from chatserver.errors import NotFound
 
 TAG = "Page"
 
@@ -39,10 +40,6 @@ class Page:
         installed = Path(__file__).with_suffix("")
         return cls(installed if installed.is_dir() else Path(__file__).parents[2] / "frontend_shim" / "page")
 
-    @property
-    def built(self) -> bool:
-        return (self.folder / "index.html").is_file()
-
     def operations(
         self, welcome: Callable[[Request], dict[str, str]]
     ) -> Iterable[Operation[Nothing, Nothing, Nothing]]:
@@ -59,6 +56,7 @@ class Page:
                     Answer(description="The file.", media_type=media_type),
                     Answer(status=304, description="As the ETag in If-None-Match says."),
                 ),
+                errors=(NotFound,),
                 security=(),
             )
 
@@ -70,13 +68,17 @@ class Page:
             if file == "index.html":
                 headers |= {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
                 headers |= welcome(call.request)
-            if call.request.headers.get("if-none-match") == tag:
+            # A list, or weakened by a proxy that compresses, it still names what the browser has.
+            if tag in call.request.headers.get("if-none-match", ""):
                 return Response(status_code=304, headers=headers)
             return Response(content, media_type=media_type, headers=headers)
 
         return serve
 
     def _content(self, file: str) -> bytes:
-        if not self.built:
-            return b"The chat page isn't here: install the package, or serve from the source tree.\n"
-        return (self.folder / file).read_bytes()
+        try:
+            return (self.folder / file).read_bytes()
+        except OSError:
+            raise NotFound(
+                "The chat page isn't here: install the package, or serve from the source tree."
+            ) from None
