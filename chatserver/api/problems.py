@@ -85,9 +85,10 @@ PROBLEM_HANDLERS: dict[Any, ExceptionHandler] = {HTTPException: _answer, Chatser
 
 def _response(scope: Scope, error: Exception) -> Response:
     request_id = request_id_of(scope)
-    response = problem_response(error, request_id)
+    told = _from_http(error) if isinstance(error, HTTPException) else error
+    response = problem_response(told, request_id)
     # For whoever counts what is refused.
-    scope.setdefault("state", {})["problem"] = getattr(error, "code", ChatserverError.code)
+    scope.setdefault("state", {})["problem"] = getattr(told, "code", ChatserverError.code)
     if response.status_code == ChatserverError.status:
         log.error(
             "unexpected_error",
