@@ -29,6 +29,26 @@ _STREAMS = """\
 One log per generation; every way of reading it carries the same frames. Give back the last `id` you saw to go
 on from there, over any transport. Deltas are provisional, `end` is a commit.
 """
+WEBSOCKET_PATH = "/api/v1/ws"
+_OPEN_WEBSOCKET = {
+    "get": {
+        "operationId": "open_websocket",
+        "tags": ["WebSocket"],
+        "summary": "Open the WebSocket",
+        "description": "Whoever may not is let in and told why by the code of the close; a browser sees no "
+        "other answer.",
+        "parameters": [
+            {
+                "name": "ticket",
+                "in": "query",
+                "required": False,
+                "description": "Where no cookie can be sent, see `POST /tickets`.",
+                "schema": {"type": "string", "maxLength": 512},
+            }
+        ],
+        "responses": {"101": {"description": "The protocol is switched; then frames."}},
+    }
+}
 _TAGS = {
     "Conversations": "Conversations, their messages, and sending one.",
     "Generations": "Work for a model, with or without a conversation: hand in, look, stop.",
@@ -126,6 +146,7 @@ def api_of(operations: Iterable[Operation[Any, Any, Any]]) -> Api:
             "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
         },
         errors_everywhere=(ChatserverError, Unauthenticated, ForeignOrigin),
+        paths={WEBSOCKET_PATH: _OPEN_WEBSOCKET},
         models_sent=(Frame, ConversationFrame),
         models_received=(ClientMessage,),
     )
