@@ -1,6 +1,7 @@
 """The application: what can be called, made of the parts."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -23,7 +24,7 @@ from chatserver.api.operation import Operation
 from chatserver.api.outbound import PartHealth
 from chatserver.api.page import Page
 from chatserver.api.problems import PROBLEM_HANDLERS, Problems, RequestId
-from chatserver.api.reference import api_of
+from chatserver.api.reference import WEBSOCKET_PATH, api_of
 from chatserver.api.streams import Streams
 from chatserver.app.middleware import CountRequests
 from chatserver.app.parts import Parts
@@ -34,7 +35,6 @@ from chatserver.settings import LimitSettings
 from chatserver.transports.sources import Sources
 from chatserver.transports.websocket import Socket
 
-WEBSOCKET_PATH = "/api/v1/ws"
 _PREFLIGHT_KEPT_S = 3600
 
 
@@ -93,7 +93,8 @@ def build_application(parts: Parts) -> Starlette:
         *EntranceCalls(gate, parts.fleet, work, conversing, Page.find()).operations(),
         *OperatingCalls(parts.metrics, _checks(parts)).operations(),
     ]
-    return _around(operations, socket, parts)
+    in_time = [replace(operation, body_deadline=limits.body_timeout_s) for operation in operations]
+    return _around(in_time, socket, parts)
 
 
 def _around(operations: Iterable[Operation[Any, Any, Any]], socket: Socket, parts: Parts) -> Starlette:

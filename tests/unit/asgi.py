@@ -117,6 +117,10 @@ class Http(Connection):
         #: The application has said that the body is complete.
         self.complete = False
 
+    def hold_body(self) -> None:
+        """Send no body, though one was announced."""
+        self._to_app.get_nowait()
+
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key == name), None)
 
