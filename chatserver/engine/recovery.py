@@ -16,7 +16,8 @@ _INTERRUPTED = Fault("interrupted", "The server was interrupted each time it mad
 
 
 async def recover(generations: Generations, engine: Engine, most_attempts: int) -> None:
-    unfinished = await generations.unfinished()
+    # What this process has accepted itself, or ended meanwhile, is known to the engine.
+    unfinished = [each for each in await generations.unfinished() if engine.feed(each.id) is None]
     for record in unfinished:
         if record.cancel:
             engine.end(record, Outcome(Reason.CANCELLED), await _text_so_far(generations, record))

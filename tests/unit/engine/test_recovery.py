@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chatserver.engine.recovery import recover
 from chatserver.generation.pieces import Channel, Started
 from chatserver.generation.position import Position
 from chatserver.generation.states import Lane, Reason, Status
@@ -133,3 +134,17 @@ async def test_a_run_that_is_taken_up_says_which_attempt_it_is(tmp_path) -> None
         assert [piece.attempt for piece in started] == [2]
         works.engine.cancel(generation)
         await works.ended(generation)
+
+
+async def test_what_this_process_works_on_itself_is_not_taken_up(tmp_path) -> None:
+    async with working(tmp_path, ollama__slots=1) as works:
+        running, waiting = await works.accept(STALLED), await works.accept(STALLED)
+        await works.answering(running)
+        jobs = list(works.engine.jobs())
+        await recover(works.parts.store.generations, works.engine, 3)
+        assert list(works.engine.jobs()) == jobs
+        assert (await works.record(running)).epoch == 1
+        assert works.engine.running == 1
+        works.engine.cancel(running)
+        await works.answering(waiting)
+        await works.clear()
