@@ -2,7 +2,7 @@
 
 ChatserverError
 ├── RequestError          what was asked can't be done; the caller can mend it
-│   ├── MalformedRequest · Unsupported · Invalid ─ MalformedPosition, ContextTooLong, NotAvailable
+│   ├── MalformedRequest · Unsupported · Invalid ─ MalformedPosition, ContextTooLong
 │   ├── Unauthenticated · Forbidden ─ ForeignOrigin, ForeignHost
 │   ├── NotFound · MethodNotAllowed · RequestTimeout · PayloadTooLarge
 │   ├── Conflict ─ TurnInProgress, KeyReused
@@ -79,13 +79,6 @@ class ContextTooLong(Invalid):
     """The text is longer than the model's context."""
 
     code = "context_length"
-
-
-class NotAvailable(Invalid):
-    """This part of the interface isn't available on this server."""
-
-    code = "not_available"
-    title = "Not available"
 
 
 class Unauthenticated(RequestError):

@@ -128,6 +128,7 @@ class ConversationCalls:
 
     async def send(self, call: Call[OfOne, Nothing, NewMessage]) -> Response:
         caller, body = self.gate.caller(call.request), call.body
+        self.streams.check_room(call.request)
         turn = Turn(
             content=body.content,
             parent=body.parent if "parent" in body.model_fields_set else Current.LEAF,

@@ -87,6 +87,7 @@ class GenerationCalls:
 
     async def create(self, call: Call[Nothing, Nothing, NewGeneration]) -> Response:
         caller, body = self.gate.caller(call.request), call.body
+        self.streams.check_room(call.request)
         work = HandedIn(
             request=body.request(),
             model=body.model,

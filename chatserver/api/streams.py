@@ -45,7 +45,7 @@ EVENTS_ANSWERS = (
 
 
 def wants_events(request: Request) -> bool:
-    return EVENT_STREAM in request.headers.get("accept", "")
+    return EVENT_STREAM in request.headers.get("accept", "").lower()
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,11 @@ class Streams:
         after = None if given is None else change_number(given)
         opener = await self.sources.conversation(principal, call.path.id, after)
         return await self._follow(call, opener, first=given is None)
+
+    def check_room(self, request: Request) -> None:
+        """Refuse a request that asks for a stream where there is no room, before anything is stored."""
+        if wants_events(request):
+            self.readers.check_room()
 
     async def after_accepting(self, principal: Principal, receipt: Receipt) -> Response:
         """Answer an accepted request with the stream of its generation itself."""

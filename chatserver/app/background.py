@@ -30,6 +30,16 @@ class Background:
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
+    def once(self, name: str, work: Coroutine[None, None, None]) -> None:
+        """Start work that has an end; dying of an error is as bad as for the others."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._done(task)
+
     def _done(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         log.critical("background_task_died", task=task.get_name(), exc_info=error)

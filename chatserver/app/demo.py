@@ -54,6 +54,7 @@ class Demo:
             await asyncio.sleep(_LOOK_EVERY)
             if self._fleet.simulated and await self._some_real_one_answers():
                 self._fleet.replace(self._real)
+                await self._fleet.refresh()
                 log.info("real_models", detail="An Ollama answers now, in place of the simulated model.")
 
     async def _some_real_one_answers(self) -> bool:

@@ -56,10 +56,14 @@ class Parts:
     engine: Engine
     checkpoints: Checkpoints
 
+    async def take_up(self) -> None:
+        """Go on with what an earlier process accepted and didn't end."""
+        await recover(self.store.generations, self.engine, self.settings.generation.attempts)
+
 
 @asynccontextmanager
 async def assemble(settings: Settings) -> AsyncIterator[Parts]:
-    """Open everything, take up what an earlier process left, and close it all in the end."""
+    """Open everything, and close it all in the end."""
     async with AsyncExitStack() as stack:
         metrics, watchers, clock = Metrics(), Watchers(), SystemClock()
         folder = await stack.enter_async_context(
@@ -84,7 +88,6 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         metrics.watch_generations(engine.counts)
         metrics.watch_queue(partial(_lanes, engine))
         await fleet.refresh()
-        await recover(store.generations, engine, settings.generation.attempts)
         # Last in, first out: what the runs have grown by is saved before they are stopped.
         stack.push_async_callback(engine.close)
         stack.push_async_callback(parts.checkpoints.save)

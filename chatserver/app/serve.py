@@ -5,7 +5,7 @@ import gc
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import structlog
@@ -29,6 +29,9 @@ _KEEP_ALIVE = 75
 #: Objects made and not freed before the youngest are looked through; Python's own 700 is for small programs.
 _COLLECT_AFTER = 20_000
 
+#: Seconds that answers of an earlier process wait for a model server to come back.
+_MODELS_COME_BACK_S = 60
+
 log = structlog.get_logger()
 
 
@@ -51,10 +54,22 @@ async def _serve(settings: Settings, listener: socket.socket, *, demo: bool) -> 
             if demo:
                 await stand_in.look()
                 background.start("simulated model", stand_in.watch())
+            if parts.fleet.answering:
+                await parts.take_up()
+            else:
+                background.once("take up", _take_up_later(parts))
             _spare_collector()
             log.info("serving", address=address_of(listener))
             await server.serve(sockets=[listener])
         return 1 if background.failed else 0
+
+
+async def _take_up_later(parts: Parts) -> None:
+    """Wait for a model server: after a power cut ours may be back before they are."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_MODELS_COME_BACK_S):
+            await parts.fleet.some_answer()
+    await parts.take_up()
 
 
 def _spare_collector() -> None:

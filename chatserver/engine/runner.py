@@ -240,7 +240,8 @@ class Runner:
         self.metrics.ended(final_status(outcome.reason, spent=outcome.spent), outcome.reason)
         if usage is not None:
             self.metrics.tokens(prompt=usage.prompt_tokens, completion=usage.completion_tokens)
-        log.info("ended", reason=outcome.reason, attempt=job.attempt)
+        code = outcome.fault.code if outcome.fault else None
+        log.info("ended", reason=outcome.reason, code=code, attempt=job.attempt)
 
     async def _save(self, command: Command[R]) -> R:
         return await _patiently(type(command).__name__, lambda: self.writer.submit(command))

@@ -160,7 +160,6 @@ class LimitSettings(_Section):
     message_bytes: ByteCount
     waiting: Count
     subscriptions_per_connection: Count
-    header_timeout_s: Seconds
     body_timeout_s: Seconds
     per_address_per_minute: Count
 

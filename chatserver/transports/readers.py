@@ -22,14 +22,24 @@ class Readers:
         #: Readers have to go now.
         self.over = False
 
+    def check_room(self) -> None:
+        """Full when there are as many readers as may be."""
+        if len(self._open) >= self._most:
+            raise Full("This server has as many connections as it takes; try again in a moment.")
+
     def __len__(self) -> int:
         return len(self._open)
 
     @contextmanager
-    def reading(self, transport: Transport, tell: Callable[[], None]) -> Iterator[None]:
-        """Count a reader, and wake it when it has to go. Full when there are as many as may be."""
-        if len(self._open) >= self._most:
-            raise Full("This server has as many connections as it takes; try again in a moment.")
+    def reading(
+        self, transport: Transport, tell: Callable[[], None], *, expected: bool = False
+    ) -> Iterator[None]:
+        """Count a reader, and wake it when it has to go.
+
+        One that is expected was checked before; what it reads has been accepted since.
+        """
+        if not expected:
+            self.check_room()
         self._open.add(tell)
         self._nobody.clear()
         if self.over:

@@ -51,7 +51,7 @@ class EventStream(Response):
         else:
             bell = Bell()
             # Refused, where there are too many, before the response has begun.
-            with self._readers.reading("sse", bell.ring):
+            with self._readers.reading("sse", bell.ring, expected=bool(self._prelude)):
                 await send(start)
                 await self._stream(bell, receive, send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})

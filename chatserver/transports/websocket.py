@@ -85,6 +85,7 @@ class Connection:
         self._shared = shared
         self._websocket = websocket
         self._principal = principal
+        self._request_id = str(websocket.scope.get("state", {}).get("request_id", ""))
         self._caller = Caller(principal, address_of(websocket))
         self._outgoing = Outgoing(shared.most_subscriptions)
         self._inbox: deque[str] = deque()
@@ -167,7 +168,7 @@ class Connection:
             raise
         except ChatserverError as error:
             self._shared.metrics.rejected(error.code)
-            facts = problem_facts(error, request_id="")
+            facts = problem_facts(error, self._request_id)
             known = ref if isinstance(ref, str) and len(ref) <= 64 else None
             self._outgoing.answer({**facts, "type": "error", "ref": known})
 

@@ -14,6 +14,8 @@ from chatserver.upstream.client import OllamaClient
 _FRESH = 5.0
 #: Pause between two looks at every server, in seconds.
 _LOOK_EVERY = 10.0
+#: The same while some server doesn't answer: somebody may wait for it.
+_LOOK_FOR_MISSING = 2.0
 #: Descriptions kept; one for each model and version ever asked for.
 _DESCRIPTIONS_KEPT = 1_000
 
@@ -52,6 +54,8 @@ class Fleet:
         self._look = asyncio.Lock()
         #: A simulated model answers, in place of servers none of which does.
         self.simulated = False
+        self._some_answer = asyncio.Event()
+        self._first_look = True
 
     def replace(self, clients: Sequence[OllamaClient], *, simulated: bool = False) -> None:
         """Use other servers from now on."""
@@ -68,7 +72,8 @@ class Fleet:
         """Look at every server now and then, for ever."""
         while True:
             await self.refresh()
-            await asyncio.sleep(_LOOK_EVERY)
+            missing = self.answering < len(self.clients)
+            await asyncio.sleep(_LOOK_FOR_MISSING if missing else _LOOK_EVERY)
 
     async def refresh(self, at_most: float = 0.0) -> None:
         """Look at every server, unless that was done less than `at_most` seconds ago."""
@@ -82,8 +87,16 @@ class Fleet:
                 return
             self._seen = {client: one for client, one in zip(clients, seen, strict=True) if one is not None}
             self._looked_at = self._now()
-        if self.answering != before:
-            log.info("upstreams", answering=self.answering, configured=len(self.clients))
+        if self.answering:
+            self._some_answer.set()
+        if (self.answering != before or self._first_look) and not self.simulated:
+            tell = log.info if self.answering else log.warning
+            tell("model_servers", answering=self.answering, configured=len(self.clients))
+        self._first_look = False
+
+    async def some_answer(self) -> None:
+        """Wait until a server has answered."""
+        await self._some_answer.wait()
 
     def lost(self, client: OllamaClient) -> None:
         """Take note that a server didn't answer; it counts again as soon as a look finds it."""

@@ -39,6 +39,8 @@ from tests.unit.asgi import PATIENCE
 from tests.unit.clock import MovedClock
 
 MODEL = "sim-chat:latest"
+#: A page elsewhere that may call, where a test allows it.
+ELSEWHERE = "https://blog.example.org"
 ALICE = Principal("default", "alice")
 BOB = Principal("default", "bob")
 
@@ -270,4 +272,6 @@ async def working(
         stack.enter_context(patch.object(composition, "DatabaseOptions", database))
         if clock is not None:
             stack.enter_context(patch.object(composition, "SystemClock", lambda: clock))
-        yield Works(await stack.enter_async_context(assemble(chosen)), url, folder)
+        parts = await stack.enter_async_context(assemble(chosen))
+        await parts.take_up()
+        yield Works(parts, url, folder)

@@ -7,14 +7,11 @@ from starlette.routing import Route, WebSocketRoute
 
 import chatserver
 from chatserver.settings.models import SECTIONS
-from tests.unit.app.conftest import ELSEWHERE
 from tests.unit.asgi import HOST, Http, call
-from tests.unit.works import Works, working
+from tests.unit.works import ELSEWHERE, Works, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-#: Settings that are known, described and checked, but that nobody reads yet.
-UNREAD = {"limits.header_timeout_s"}
 #: Settings that have one value left once the others were refused, so there is nothing to read.
 REFUSED_UNLESS_ONE = {"server.auth", "server.workers", "server.allow_open_on_any_address", "store.redis_url"}
 
@@ -59,7 +56,7 @@ async def test_every_setting_is_read_somewhere() -> None:
         if owner.lstrip("_") in {section, "options"}
     }
     unread = {f"{section}.{name}" for section, name in known - read}
-    assert unread == UNREAD | REFUSED_UNLESS_ONE
+    assert unread == REFUSED_UNLESS_ONE
 
 
 def read_outside_of_the_settings() -> set[tuple[str, str]]:
