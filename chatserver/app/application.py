@@ -31,6 +31,7 @@ from chatserver.app.parts import Parts
 from chatserver.chat.accepting import Accepting
 from chatserver.chat.conversing import Conversing
 from chatserver.chat.work import Work
+from chatserver.errors import StoreUnavailable
 from chatserver.settings import LimitSettings
 from chatserver.transports.sources import Sources
 from chatserver.transports.websocket import Socket
@@ -152,9 +153,16 @@ def _checks(parts: Parts) -> dict[str, Check]:
         draining = parts.engine.draining
         return PartHealth(ok=not draining, detail="draining" if draining else "accepting")
 
+    async def store() -> PartHealth:
+        try:
+            await parts.store.database.check()
+        except StoreUnavailable as error:
+            return PartHealth(ok=False, detail=error.detail)
+        return PartHealth(ok=True, detail="readable")
+
     async def model_servers() -> PartHealth:
         # Work is accepted while no model server answers, so this doesn't make the process unready.
         fleet = parts.fleet
         return PartHealth(ok=True, detail=f"{fleet.answering} of {len(fleet.clients)} answer")
 
-    return {"work": work, "model_servers": model_servers}
+    return {"work": work, "store": store, "model_servers": model_servers}

@@ -32,6 +32,7 @@ from chatserver.upstream.fleet import Fleet
 
 @dataclass(frozen=True)
 class Store:
+    database: Database
     writer: Writer
     conversations: Conversations
     messages: Messages
@@ -111,7 +112,12 @@ async def _open_store(
         )
     )
     return Store(
-        writer, Conversations(database), Messages(database), Generations(database), Repeats(database)
+        database,
+        writer,
+        Conversations(database),
+        Messages(database),
+        Generations(database),
+        Repeats(database),
     )
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable, Row, make_url
+from sqlalchemy import Executable, Row, literal, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from chatserver.errors import ChatserverError, StartRefused, StoreUnavailable
@@ -81,6 +81,10 @@ class Database:
             return (await connection.execute(query, parameters)).all()
 
         return await self.read(work)
+
+    async def check(self) -> None:
+        """See whether it can be read; StoreUnavailable where it can't."""
+        await self.rows(select(literal(1)))
 
     async def glance(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """Read by key, here and now: a change of threads costs more than finding one row."""
