@@ -2,10 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest_asyncio
 
-from tests.unit.works import Works, working
-
-#: A page elsewhere that may call.
-ELSEWHERE = "https://blog.example.org"
+from tests.unit.works import ELSEWHERE, Works, working
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

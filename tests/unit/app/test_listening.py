@@ -1,0 +1,43 @@
+import socket
+
+import pytest
+
+from chatserver.app.listening import address_of, listen
+from chatserver.errors import StartRefused
+
+
+def test_a_free_port_is_taken_and_named() -> None:
+    with listen("127.0.0.1", 0) as listener:
+        host, port = listener.getsockname()
+        assert address_of(listener) == f"http://{host}:{port}"
+        with socket.create_connection((host, port)):
+            pass
+
+
+def test_an_address_of_the_newer_kind_stands_in_brackets() -> None:
+    with listen("::1", 0) as listener:
+        assert address_of(listener).startswith("http://[::1]:")
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system hasn't that option")
+def test_accepted_connections_give_up_peers_that_take_nothing() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+            # Linux doubles what it is asked for.
+            assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * 64 * 1024
+
+
+def test_a_port_in_use_is_refused_in_a_sentence() -> None:
+    with listen("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(
+            StartRefused, match=f"Can't listen on 127.0.0.1 port {port}: Address already in use."
+        ):
+            listen("127.0.0.1", port)
+
+
+def test_an_address_of_another_machine_is_refused_in_a_sentence() -> None:
+    with pytest.raises(StartRefused, match=r"Can't listen on 192.0.2.1 port 0: .+\."):
+        listen("192.0.2.1", 0)
