@@ -4,6 +4,7 @@ import pytest
 from chatserver.chat.conversing import Turn
 from chatserver.errors import Invalid, NotFound, TurnInProgress
 from tests.unit.chat.desk import Desk, caller
+from tests.unit.clock import MovedClock
 from tests.unit.works import ALICE, BOB, MODEL, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -111,10 +112,14 @@ async def test_beginning_again_under_the_same_key_is_the_same_conversation(desk)
     assert await desk.begin(title="A") != first
 
 
-async def test_conversations_are_listed_last_active_first(desk) -> None:
-    conversations = [await desk.begin() for _ in range(3)]
-    await desk.works.ended((await desk.send(conversations[0])).generation)
-    page = await desk.conversing.page(ALICE, 2, None)
-    assert page.items[0].id == conversations[0]
-    rest = await desk.conversing.page(ALICE, 50, page.next)
-    assert conversations[1] in [each.id for each in [*page.items, *rest.items]]
+async def test_conversations_are_listed_last_active_first(tmp_path) -> None:
+    clock = MovedClock()
+    async with working(tmp_path, clock=clock) as works:
+        desk = Desk(works)
+        conversations = [await desk.begin() for _ in range(3)]
+        clock.move(1)
+        await works.ended((await desk.send(conversations[0])).generation)
+        first = await desk.conversing.page(ALICE, 1, None)
+        assert [each.id for each in first.items] == conversations[:1]
+        rest = await desk.conversing.page(ALICE, 50, first.next)
+        assert [each.id for each in rest.items] == conversations[:0:-1]

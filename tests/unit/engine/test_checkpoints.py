@@ -7,6 +7,7 @@ from chatserver.engine.job import Job
 from chatserver.generation.feed import Feed
 from chatserver.generation.pieces import Channel, Delta, Reset, Started
 from chatserver.generation.states import Lane
+from chatserver.upstream.simulator import SimulatorOptions
 from tests.unit.works import ALICE, Works, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -93,19 +94,19 @@ async def test_what_could_not_be_saved_is_saved_with_the_next_round(tmp_path) ->
         assert await text_on_disk(works, generation) == (1, text)
 
 
-async def test_a_round_just_before_a_new_attempt_saves_nothing_under_its_number(works) -> None:
+async def test_a_round_just_before_a_new_attempt_saves_nothing_under_its_number(tmp_path) -> None:
     """Between asking for an attempt and its beginning the store has to answer; rounds go on meanwhile."""
-    generation = await works.accept("[[fault=cut]] [[tokens=8]]", lane=Lane.BACKGROUND)
-    log = works.feed(generation).log
-    submitted: set[tuple[int, str]] = set()
-    while not log.ended:
-        for job in works.engine.jobs():
-            for part in growth(job):
-                begun = [piece.attempt for _, piece in log.since(0) if isinstance(piece, Started)]
-                assert [part.attempt] == begun[-1:]
-                submitted.add((part.attempt, part.text))
-        await asyncio.sleep(0)
-    assert {attempt for attempt, _ in submitted} == {1, 2, 3}
+    slow = SimulatorOptions(first_token_ms=30)
+    async with working(tmp_path, slow, generation__retry_first_delay_s=0) as works:
+        generation = await works.accept("[[fault=cut]] [[tokens=8]]", lane=Lane.BACKGROUND)
+        async with works.writer_held():
+            async with asyncio.timeout(5):
+                while not works.parts.store.writer._waiting:  # noqa: ASYNC110 - the writer tells nobody
+                    await asyncio.sleep(0.001)
+            (job,) = works.engine.jobs()
+            begun = [piece.attempt for _, piece in job.feed.log.since(0) if isinstance(piece, Started)]
+            assert [part.attempt for part in growth(job)] == begun
+        await works.ended(generation)
 
 
 async def test_rounds_go_on_by_themselves(works) -> None:

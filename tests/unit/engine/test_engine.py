@@ -322,7 +322,7 @@ async def test_a_cancel_at_any_step_ends_it_once_and_leaves_nothing(works, said)
 
 
 async def test_a_cancel_at_any_step_of_a_second_attempt_ends_it_once_and_leaves_nothing(works) -> None:
-    for steps in [*range(0, 60, 3), *range(60, 400, 20)]:
+    for steps in [*range(0, 60, 4), *range(60, 400, 30)]:
         generation = await works.accept("[[fault=cut]] [[tokens=4]]", lane=Lane.BACKGROUND)
         for _ in range(steps):
             await asyncio.sleep(0)
@@ -343,7 +343,7 @@ async def test_hundreds_of_runs_that_end_in_every_way_leave_nothing(tmp_path) ->
     async with working(tmp_path, ollama__slots=8, generation__retry_first_delay_s=0) as works:
         before = len(asyncio.all_tasks())
         feeds = []
-        for _ in range(8):
+        for _ in range(6):
             generations = await asyncio.gather(
                 *(works.accept(f"{n} {says[n % len(says)]}", lane=list(Lane)[n % 2]) for n in range(25))
             )

@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -98,7 +98,7 @@ class Queueing(RuleBasedStateMachine):
 
 
 class TestQueueing(Queueing.TestCase):  # type: ignore[misc]
-    settings = PROPERTY
+    settings = settings(PROPERTY, stateful_step_count=25)
 
 
 def test_there_is_no_estimate_before_anything_has_run_or_without_a_server() -> None:
