@@ -96,10 +96,16 @@ class Outgoing:
             frames = await source.read()
         except ChatserverError:
             # What was followed isn't there any more.
+            self._let_go(name, source)
             return
         for frame in frames:
             await send(frame.text)
-        if source.ended and self._sources.get(name) is source:
+        if source.ended:
+            self._let_go(name, source)
+
+    def _let_go(self, name: str, source: Source) -> None:
+        # Another one may have taken its name meanwhile.
+        if self._sources.get(name) is source:
             self.leave(name)
 
     def _ring(self, name: str) -> None:
