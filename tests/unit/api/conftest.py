@@ -7,13 +7,11 @@ from contextlib import AbstractContextManager, contextmanager
 
 import httpx
 import pytest
-import pytest_asyncio
 import uvicorn
 from starlette.types import ASGIApp
 
 from chatserver.api.docs import Handbook
 from tests.unit.api.sample import dressed, sample_api
-from tests.unit.works import ELSEWHERE, Works, working
 
 
 @contextmanager
@@ -52,16 +50,3 @@ def address(handbook) -> Iterator[str]:
 async def client(address) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=address, timeout=10, verify=False) as client:
         yield client
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory) -> AsyncIterator[Works]:
-    """The server itself: one for all tests of a module."""
-    async with working(tmp_path_factory.mktemp("works"), server__public_origins=(ELSEWHERE,)) as works:
-        yield works
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def works(shared) -> AsyncIterator[Works]:
-    yield shared
-    await shared.clear()

@@ -7,7 +7,7 @@ from tests.unit.asgi import Answer, Http, call
 from tests.unit.clock import MovedClock
 from tests.unit.works import Works, working
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STALLED = "[[fault=stall]] [[tokens=8]]"
 PATH = "/api/v1/conversations"

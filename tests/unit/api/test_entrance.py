@@ -6,7 +6,7 @@ from chatserver.access.visitors import COOKIE, LOCAL
 from tests.unit.asgi import HOST, Answer, call
 from tests.unit.works import ELSEWHERE, Works, working
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OWN_PAGE = {"origin": f"http://{HOST}"}
 

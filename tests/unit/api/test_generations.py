@@ -6,7 +6,7 @@ import pytest
 from tests.unit.asgi import Answer, Http, call
 from tests.unit.works import Works
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STALLED = "[[fault=stall]] [[tokens=8]]"
 PATH = "/api/v1/generations"

@@ -54,7 +54,7 @@ def test_every_message_of_a_client_is_described() -> None:
     assert set(get_args(union)) == set(get_args(Message))
 
 
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 async def test_the_frames_of_a_conversation_are_as_described(works) -> None:
     async def told(after: int) -> list[dict[str, Any]]:
         path = f"/api/v1/conversations/{conversation}/events?after={after}&wait=0"
@@ -72,7 +72,7 @@ async def test_the_frames_of_a_conversation_are_as_described(works) -> None:
         assert set(described) == set(frame)
 
 
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 async def test_what_the_websocket_says_of_itself_is_true(works) -> None:
     document = (await call(works.app, "GET", "/openapi.json")).json
     assert "101" in document["paths"]["/api/v1/ws"]["get"]["responses"]

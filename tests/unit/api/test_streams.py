@@ -6,7 +6,7 @@ from chatserver.api.streams import wants_events
 from tests.unit.asgi import call, scope_of
 from tests.unit.works import Works
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The serving process without its process: a real socket, real signals' work, a real drain."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -67,26 +66,3 @@ async def test_told_to_stop_it_lets_answers_and_their_readers_finish(tmp_path) -
             assert "event: end" in "".join([chunk async for chunk in chunks])
         await serving_.over()
         assert (await works.record(generation)).status is Status.CANCELLED
-
-
-async def test_told_twice_it_waits_no_longer(tmp_path) -> None:
-    async with serving(tmp_path, server__grace_s=20) as serving_:
-        generation = await serving_.works.accept(STALLED, principal=LOCAL)
-        await serving_.works.answering(generation)
-        serving_.server.stop()
-        await asyncio.sleep(0.01)
-        assert not serving_.task.done()
-        serving_.server.stop()
-        await serving_.over()
-        # It goes on after the next start.
-        assert (await serving_.works.record(generation)).status is Status.RUNNING
-
-
-async def test_the_grace_is_the_longest_it_waits(tmp_path) -> None:
-    async with serving(tmp_path, server__grace_s=0.05) as serving_:
-        await serving_.works.answering(await serving_.works.accept(STALLED, principal=LOCAL))
-        began = time.monotonic()
-        serving_.server.stop()
-        await serving_.over()
-        assert time.monotonic() - began < 3
-        assert serving_.works.parts.readers.over

@@ -1,24 +1,8 @@
-from collections.abc import AsyncIterator
-
 import pytest_asyncio
 
 from tests.unit.chat.desk import Desk
-from tests.unit.works import Works, working
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared(tmp_path_factory) -> AsyncIterator[Works]:
-    """One for all tests of a module, since putting it together takes longer than most of them."""
-    async with working(tmp_path_factory.mktemp("works"), ollama__slots=2) as works:
-        yield works
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def works(shared) -> AsyncIterator[Works]:
-    yield shared
-    await shared.clear()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def desk(works) -> Desk:
     return Desk(works)

@@ -19,7 +19,7 @@ from tests.unit.chat.desk import Desk
 from tests.unit.clock import MovedClock
 from tests.unit.works import working
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STALLED = "[[fault=stall]] [[tokens=8]]"
 

@@ -14,7 +14,7 @@ from chatserver.wire.frames import frame_of
 from tests.unit.chat.desk import Desk
 from tests.unit.works import ALICE, BOB, working
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STALLED = "[[fault=stall]] [[tokens=8]]"
 

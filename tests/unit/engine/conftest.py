@@ -16,20 +16,14 @@ def _impatient(monkeypatch) -> None:
     monkeypatch.setattr(runner, "_ASK_AGAIN", 0.002)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def shared(tmp_path_factory) -> AsyncIterator[Works]:
-    """One for all tests of a module, since putting it together takes longer than most of them."""
+    """With one slot, so that there is a queue."""
     async with working(tmp_path_factory.mktemp("works"), **SETTINGS) as works:
         yield works
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def works(shared) -> AsyncIterator[Works]:
-    yield shared
-    await shared.clear()
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def alone(tmp_path) -> AsyncIterator[Works]:
     """One that a test may leave in any state."""
     async with working(tmp_path / "data", **SETTINGS) as works:

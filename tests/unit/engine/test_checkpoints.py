@@ -10,7 +10,7 @@ from chatserver.generation.states import Lane
 from chatserver.upstream.simulator import SimulatorOptions
 from tests.unit.works import ALICE, Works, working
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STALLED = "[[fault=stall]] [[tokens=8]]"
 

@@ -13,7 +13,7 @@ from chatserver.storage.records import Conversation, Generation, Stored
 from chatserver.storage.turns import AcceptTurn, Current
 from tests.unit.works import MODEL, Works, working
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def asked(works: Works, conversation: Conversation, said: str, **request: Any) -> Generation:

@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from chatserver.engine.runner import _backoff
 from chatserver.generation.log import TokenLog
@@ -15,7 +16,7 @@ from chatserver.upstream.simulator import Fault as Spoiled
 from chatserver.upstream.simulator import SimulatorOptions, serve_simulator
 from tests.unit.works import ALICE, MODEL, Works, working
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ANSWER = Channel.ANSWER
 TOOL = {
@@ -86,7 +87,7 @@ FAILURES = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def hasty(tmp_path_factory) -> AsyncIterator[Works]:
     async with working(
         tmp_path_factory.mktemp("hasty"),
@@ -132,7 +133,7 @@ async def test_calls_count_for_the_bound_too(hasty) -> None:
 
 
 async def test_an_answer_that_takes_too_long_is_ended_with_what_it_has(tmp_path) -> None:
-    async with working(tmp_path, SimulatorOptions(rate=100), generation__max_duration_s=0.1) as works:
+    async with working(tmp_path, SimulatorOptions(rate=100), generation__max_duration_s=0.04) as works:
         generation = await works.accept("[[fault=endless]]")
         log = await works.ended(generation)
         assert log.ending is not None
@@ -217,9 +218,11 @@ async def test_work_that_no_longer_fits_is_refused_by_name_when_it_runs(works) -
 
 
 async def test_a_failure_of_ours_is_told_without_its_details(works) -> None:
-    # Nothing that is accepted looks like this.
-    generation = await works.accept(messages=[{"content": 7, "images": 7}])
-    log = await works.ended(generation)
+    with capture_logs() as lines:
+        # Nothing that is accepted looks like this.
+        generation = await works.accept(messages=[{"content": 7, "images": 7}])
+        log = await works.ended(generation)
+    assert "run_failed" in [line["event"] for line in lines]
     assert log.ending is not None
     assert log.ending.reason is Reason.INTERRUPTED
     assert log.ending.error == Fault("internal_error", "The server failed while this answer was being made.")

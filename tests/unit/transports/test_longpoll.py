@@ -8,7 +8,7 @@ from chatserver.generation.pieces import Channel
 from tests.unit.asgi import Answer, Http, call
 from tests.unit.works import Works, working
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STALLED = "[[fault=stall]] [[tokens=8]]"
 

@@ -7,7 +7,7 @@ from chatserver.access.visitors import LOCAL
 from tests.unit.asgi import Event, Http, call
 from tests.unit.works import Works, working
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STREAM = {"accept": "text/event-stream"}
 STALLED = "[[fault=stall]] [[tokens=8]]"

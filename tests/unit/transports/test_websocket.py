@@ -1,8 +1,10 @@
 import asyncio
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from chatserver.access.tickets import Grant, Ticket, Tickets
 from chatserver.access.visitors import LOCAL
@@ -12,7 +14,7 @@ from chatserver.transports import sources
 from tests.unit.asgi import WebSocket, websocket
 from tests.unit.works import working
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STALLED = "[[fault=stall]] [[tokens=8]]"
 
@@ -138,11 +140,11 @@ async def test_a_change_that_cannot_be_read_is_told_once_the_store_is_back(works
         assert (await socket.frame())["type"] == "ok"
         async with works.readers_busy():
             generation = await works.turn(conversation, "Hello")
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(0.05)
             assert socket.waiting() == 0
             works.engine.cancel(generation)
             await works.ended(generation)
-            await asyncio.sleep(0.12)
+            await asyncio.sleep(0.05)
         # Nothing changes any more.
         assert (await socket.frame())["conversation"] == conversation.id
 
@@ -372,8 +374,9 @@ async def test_while_the_store_is_away_a_send_is_refused_and_can_be_repeated(wor
 
 
 async def test_a_failure_of_ours_closes_the_connection_to_be_opened_again(works) -> None:
-    async with websocket(works.app) as socket:
-        works.parts.store.conversations._database, database = None, works.parts.store.conversations._database
-        socket.say({"type": "watch", "conversation": "conv_1"})
-        assert await socket.closed() == 1011
-        works.parts.store.conversations._database = database
+    conversations = works.parts.store.conversations
+    with capture_logs() as lines, patch.object(conversations, "_database", None):
+        async with websocket(works.app) as socket:
+            socket.say({"type": "watch", "conversation": "conv_1"})
+            assert await socket.closed() == 1011
+    assert "websocket_message_failed" in [line["event"] for line in lines]

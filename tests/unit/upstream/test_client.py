@@ -183,7 +183,7 @@ async def test_silence_has_a_deadline_and_closes_the_connection(script, code, te
 
 
 async def test_an_answer_may_take_much_longer_than_any_silence_in_it() -> None:
-    async with serve_simulator(SimulatorOptions(rate=100)) as url:
+    async with serve_simulator(SimulatorOptions(rate=200)) as url:
         log = Log()
         body = {
             "model": "sim-chat",
@@ -193,7 +193,7 @@ async def test_an_answer_may_take_much_longer_than_any_silence_in_it() -> None:
         async with OllamaClient(url, HASTY) as client:
             began = time.monotonic()
             await client.chat(body, log.take)
-            assert time.monotonic() - began > 0.15
+            assert time.monotonic() - began > 0.08
 
 
 async def test_an_endless_line_is_refused_before_it_fills_the_memory() -> None:
