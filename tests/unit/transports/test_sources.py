@@ -1,0 +1,62 @@
+import pytest
+
+from chatserver.access.visitors import LOCAL
+from chatserver.errors import MalformedPosition
+from chatserver.generation.feed import Feed
+from chatserver.generation.pieces import Channel, Delta, Started
+from chatserver.generation.position import START
+from chatserver.transports import sources
+from chatserver.transports.sources import Encoded, GenerationSource, change_number
+from tests.unit.asgi import websocket
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("9" * 15, 10**15 - 1)])
+def test_a_change_number_is_read(text, number) -> None:
+    assert change_number(text) == number
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", " 1", "1\n", "²", "٣", "1_0", "9" * 16, "x"])
+def test_what_is_no_change_number_is_refused_by_name(text) -> None:
+    with pytest.raises(MalformedPosition) as raised:
+        change_number(text)
+    assert raised.value.facts == {"field": "after"}
+
+
+def test_a_frame_has_one_form_for_each_transport_made_once() -> None:
+    frame = Encoded("delta", b'{"text":"\xc3\xa9"}', "1.2")
+    assert frame.text == '{"text":"é"}'
+    assert frame.sse == b'id: 1.2\nevent: delta\ndata: {"text":"\xc3\xa9"}\n\n'
+    assert frame.sse is frame.sse
+
+
+async def test_readers_at_one_position_share_what_was_encoded_and_others_get_their_own() -> None:
+    feed = Feed("gen_1")
+    feed.begin(1, 0)
+    feed.add(Started("m", 1))
+    readers = [GenerationSource(feed, START, lambda: None) for _ in range(3)]
+    with readers[0], readers[1], readers[2]:
+        first, second = await readers[0].read(), await readers[1].read()
+        assert first[0] is second[0]
+        feed.add(Delta(Channel.ANSWER, "Hi"))
+        assert [len(await reader.read()) for reader in readers] == [1, 1, 2]
+        assert [reader.after for reader in readers] == ["1.2"] * 3
+        assert [len(await reader.read()) for reader in readers] == [0, 0, 0]
+    assert feed.readers == 0
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_more_changes_than_are_read_at_a_time_come_one_after_the_other(works, monkeypatch) -> None:
+    monkeypatch.setattr(sources, "_CHANGES", 3)
+    conversation = await works.converse(principal=LOCAL)
+    for _ in range(4):
+        await works.ended(await works.turn(conversation, "[[tokens=1]]"))
+    newest = await works.parts.store.conversations.get(LOCAL, conversation.id)
+    async with websocket(works.app) as socket:
+        socket.say({"type": "watch", "conversation": conversation.id, "after": 0})
+        assert (await socket.frame())["type"] == "ok"
+        frames = [await socket.frame()]
+        while frames[-1]["id"] < newest.change:
+            frames.append(await socket.frame())
+    # Two messages and a generation for each turn, and the conversation itself.
+    assert len(frames) == 13
+    assert [frame["id"] for frame in frames] == sorted({frame["id"] for frame in frames})
