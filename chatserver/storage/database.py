@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,7 +54,7 @@ class Database:
         prepare_writer = partial(sqlite.prepare_writer, lock_wait_s=options.lock_wait_s)
         readers = sqlite.FileThreads(path, options.readers, prepare_reader, "storage-reader")
         writer = sqlite.FileThreads(path, 1, prepare_writer, "storage-writer")
-        glances = sqlite.FileHere(path, prepare_reader)
+        glances = sqlite.FileHere(path, partial(sqlite.prepare_reader, lock_wait_s=0))
         try:
             yield cls(readers, writer, glances, options.read_wait_s)
         finally:
@@ -87,9 +87,14 @@ class Database:
         await self.rows(select(literal(1)))
 
     async def glance(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-        """Read by key, here and now: a change of threads costs more than finding one row."""
-        with _translated():
-            return self._glances.run(work)
+        """Read by key, here and now: a change of threads costs more than finding one row.
+
+        The event loop waits for neither locks nor a slow disk: then it is read in a thread after all.
+        """
+        if not self._glances.rests:
+            with suppress(StoreUnavailable), _translated():
+                return self._glances.run(work)
+        return await self.read(work)
 
     async def write(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
         """Do the work, which awaits nothing but its connection, in one transaction. For the writer alone."""

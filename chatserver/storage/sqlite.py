@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,10 @@ _PRAGMAS: dict[str, str | int] = {
     # Bytes that the write-ahead log keeps after a burst.
     "journal_size_limit": 64 * 1024 * 1024,
 }
+#: Seconds after which a glance was no glance, and for which threads are used then: the disk is slow.
+_LONG_GLANCE_S = 0.05
+_REST_S = 5
+
 #: Primary result codes that say "not now, or not on this disk" rather than "not like this".
 _UNAVAILABLE = frozenset(
     {
@@ -95,9 +100,21 @@ class FileHere:
     def __init__(self, path: Path, prepare: Callable[[Engine], None]) -> None:
         self._engine = _engine(path, 1, prepare)
         self._connection = self._engine.connect()
+        self._rests_until = 0.0
+
+    @property
+    def rests(self) -> bool:
+        """A read took so long lately that the next ones had better be done elsewhere."""
+        return time.monotonic() < self._rests_until
 
     def run(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-        return _run_in(self._connection, work)
+        began = time.monotonic()
+        try:
+            return _run_in(self._connection, work)
+        finally:
+            ended = time.monotonic()
+            if ended - began > _LONG_GLANCE_S:
+                self._rests_until = ended + _REST_S
 
     def close(self) -> None:
         self._connection.close()

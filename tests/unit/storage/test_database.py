@@ -3,7 +3,9 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, text
@@ -11,6 +13,7 @@ from sqlalchemy import insert, text
 from chatserver.errors import ChatserverError, StartRefused, StoreUnavailable
 from chatserver.generation.ids import MESSAGE, new_id
 from chatserver.generation.pieces import Channel
+from chatserver.storage import sqlite
 from chatserver.storage.checkpoints import Checkpoint, Part
 from chatserver.storage.database import Database, DatabaseOptions
 from chatserver.storage.tables import messages
@@ -143,6 +146,45 @@ async def test_a_read_sees_one_moment(store) -> None:
 async def test_readers_can_not_write(store) -> None:
     with pytest.raises(StoreUnavailable):
         await store.database.read(lambda connection: connection.execute(text("DELETE FROM conversations")))
+
+
+@asynccontextmanager
+async def glancing(store, path: Path) -> AsyncIterator[Database]:
+    """A database whose glances take a lock that others may hold, which those of the product don't."""
+    glances = sqlite.FileHere(path, partial(sqlite.prepare_writer, lock_wait_s=0))
+    try:
+        yield Database(store.database._readers, store.database._writer, glances, 5)
+    finally:
+        glances.close()
+
+
+async def thread_of(_connection: object) -> int:
+    return threading.get_ident()
+
+
+async def test_a_glance_waits_for_no_lock_and_is_a_read_in_a_thread_then(store, database_file) -> None:
+    here = threading.get_ident()
+    async with glancing(store, database_file) as database:
+        with closing(sqlite3.connect(database_file)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            assert await database.glance(thread_of) != here
+        assert await database.glance(thread_of) == here
+
+
+async def test_glances_of_the_product_wait_for_no_lock_at_all(store) -> None:
+    wait = await store.database.glance(lambda connection: connection.scalar(text("PRAGMA busy_timeout")))
+    assert wait == 0
+
+
+async def test_after_a_slow_glance_the_next_ones_are_reads_in_threads(store) -> None:
+    async def slow(_connection: object) -> None:
+        # The disk itself, as it were.
+        threading.Event().wait(2 * sqlite._LONG_GLANCE_S)
+
+    here = threading.get_ident()
+    assert await store.database.glance(thread_of) == here
+    await store.database.glance(slow)
+    assert await store.database.glance(thread_of) != here
 
 
 async def test_a_wrong_statement_is_a_fault_of_ours(store) -> None:
