@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager
 from typing import cast
 from urllib.parse import urlsplit
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 _LONGEST_REFUSAL = 64 * 1024
 _GOOD = 200
+#: Only say that the answer is yet to come. 101 isn't among them: nothing but HTTP was asked for.
+_PROVISIONAL = frozenset({100, *range(102, 200)})
 
 #: Takes the bytes of an answer as they come; True when it needs no more of them.
 TakeBytes = Callable[[bytes], bool]
@@ -32,6 +34,8 @@ class Exchange(asyncio.Protocol):
         self._take = take
         self._transport: asyncio.Transport | None = None
         self._parser = HttpResponseParser(self)
+        #: What is being read isn't the answer yet.
+        self._provisional = False
         #: The status, once the head of the answer is here.
         self.status: asyncio.Future[int] = loop.create_future()
         #: The end of the answer.
@@ -59,20 +63,23 @@ class Exchange(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
             # What `take` raised arrives inside the parser's own error.
             self._fail(error.__context__ or BrokenExchangeError("The answer isn't HTTP."))
 
     def connection_lost(self, _: Exception | None) -> None:
         if self._take == self._keep_refusal:
             # Its status says what matters, however much of its text came.
-            self.on_message_complete()
+            self._complete()
         self._fail(BrokenExchangeError("The connection was lost."))
 
     # Called by the parser
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        self._provisional = status in _PROVISIONAL
+        if self._provisional:
+            return
         if status != _GOOD:
             self._take = self._keep_refusal
         if not self.status.done():
@@ -80,9 +87,13 @@ class Exchange(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         if not self.complete.done() and self._take(body):
-            self.on_message_complete()
+            self._complete()
 
     def on_message_complete(self) -> None:
+        if not self._provisional:
+            self._complete()
+
+    def _complete(self) -> None:
         if not self.complete.done():
             self.complete.set_result(None)
 

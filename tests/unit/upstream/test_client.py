@@ -116,6 +116,24 @@ async def test_what_is_said_after_the_done_line_does_not_count() -> None:
         assert text == "Hi"
 
 
+#: What may come before the answer itself.
+PROVISIONAL = [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: </>\r\n\r\n"]
+
+
+@pytest.mark.parametrize("before", [*PROVISIONAL, b"".join(PROVISIONAL)])
+async def test_a_provisional_answer_is_not_the_answer(before) -> None:
+    async with scripted(before, OK, says("Hi"), DONE, END) as server:
+        ended, text = await asked(server.url)
+        assert (type(ended), text) == (Done, "Hi")
+    async with scripted(before + plain(b'{"error":"busy"}', "503 Service Unavailable")) as server:
+        ended, _ = await asked(server.url)
+        assert isinstance(ended, UpstreamError)
+        assert (ended.code, ended.detail) == (
+            "upstream_busy",
+            "The model server refused with status 503: busy",
+        )
+
+
 #: (what the server says, code, what of it is text)
 FAILURES = [
     ((plain(b'{"error":"model is required"}', "400 Bad Request"),), "bad_request", ""),
@@ -126,6 +144,8 @@ FAILURES = [
     ((plain(b"", "302 Found\r\nLocation: http://127.0.0.1:1/"),), "upstream_failed", ""),
     ((b"HTTP/1.1 503 Service Unavailable\r\n\r\nbusy",), "upstream_busy", ""),
     ((b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 50\r\n\r\nbusy",), "upstream_busy", ""),
+    ((b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\nPRI",), "upstream_failed", ""),
+    ((PROVISIONAL[0],), "unreachable", ""),
     ((b"",), "unreachable", ""),
     ((b"SSH-2.0-OpenSSH_9.2\r\n",), "unreachable", ""),
     ((OK, says("Hi"), END), "no_done", "Hi"),
@@ -133,6 +153,7 @@ FAILURES = [
     ((OK, says("Hi"), b"zz\r\n"), "no_done", "Hi"),
     ((OK, END), "no_done", ""),
     ((b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n",), "no_done", ""),
+    ((OK, says("Hi"), b"0\r\n\r\n", PROVISIONAL[0]), "no_done", "Hi"),
     ((OK, says("Hi"), chunk(b"oops\n"), DONE, END), "bad_upstream_data", "Hi"),
     ((OK, says("Hi"), line({"error": "out of memory"}), END), "upstream_failed", "Hi"),
     ((OK, says("Hi"), chunk(b'{"error":"at the very end"}'), END), "upstream_failed", "Hi"),
