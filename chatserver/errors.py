@@ -4,7 +4,7 @@ ChatserverError
 ├── RequestError          what was asked can't be done; the caller can mend it
 │   ├── MalformedRequest · Unsupported · Invalid ─ MalformedPosition, ContextTooLong
 │   ├── Unauthenticated · Forbidden ─ ForeignOrigin, ForeignHost
-│   ├── NotFound · MethodNotAllowed · RequestTimeout · PayloadTooLarge
+│   ├── NotFound · MethodNotAllowed · RequestTimeout · PayloadTooLarge ─ HeadTooLarge
 │   ├── Conflict ─ TurnInProgress, KeyReused
 │   └── TooMany
 ├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining, StoreUnavailable
@@ -142,6 +142,13 @@ class PayloadTooLarge(RequestError):
     code = "too_large"
     title = "Too large"
     close_code = 1009
+
+
+class HeadTooLarge(PayloadTooLarge):
+    """The head of the request, its address and headers, is larger than this server takes."""
+
+    status = 431
+    code = "head_too_large"
 
 
 class Conflict(RequestError):

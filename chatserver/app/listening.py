@@ -1,6 +1,9 @@
 """The listening socket, with the options that every connection inherits from it."""
 
+import resource
 import socket
+
+import structlog
 
 from chatserver.errors import StartRefused
 
@@ -10,6 +13,10 @@ _DEAD_AFTER_MS = 10_000
 #: Bytes the kernel buffers for a slow reader, so that a stall shows early.
 _SEND_BUFFER = 64 * 1024
 _BACKLOG = 2048
+#: File descriptors for everything that isn't a connection of a client: store, model servers, logs.
+_OTHER_DESCRIPTORS = 1024
+
+log = structlog.get_logger()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -33,3 +40,20 @@ def listen(host: str, port: int) -> socket.socket:
 def address_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def allow_descriptors(sockets: int) -> None:
+    """Have room for so many connections: without a descriptor for it none can even be refused."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = sockets + _OTHER_DESCRIPTORS
+    if _is_below(soft, wanted):
+        soft = hard if _is_below(hard, wanted) else wanted
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if _is_below(soft, wanted):
+        log.warning(
+            "few_descriptors", allowed=soft, wanted=wanted, mend="raise ulimit -n or lower limits.sockets"
+        )
+
+
+def _is_below(limit: int, wanted: int) -> bool:
+    return limit != resource.RLIM_INFINITY and limit < wanted

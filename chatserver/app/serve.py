@@ -14,8 +14,9 @@ import uvloop
 
 from chatserver.app.application import build_application
 from chatserver.app.background import Background
+from chatserver.app.connection import Door
 from chatserver.app.demo import Demo
-from chatserver.app.listening import address_of, listen
+from chatserver.app.listening import address_of, allow_descriptors, listen
 from chatserver.app.parts import Parts, assemble
 from chatserver.chat.operations import forget_old_keys
 from chatserver.settings import Settings
@@ -38,6 +39,7 @@ log = structlog.get_logger()
 def serve(settings: Settings, *, demo: bool) -> int:
     set_up_logging(settings.log.format, settings.log.level)
     listener = listen(settings.server.host, settings.server.port)
+    allow_descriptors(settings.limits.sockets)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(settings, listener, demo=demo))
 
@@ -87,6 +89,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(_config(parts))
+        parts.metrics.watch_sockets(lambda: len(self.server_state.connections))
         self._parts = parts
         self._draining: asyncio.Task[None] | None = None
         #: A second signal: no more waiting.
@@ -140,7 +143,8 @@ def _config(parts: Parts) -> uvicorn.Config:
     return uvicorn.Config(
         build_application(parts),
         lifespan="off",
-        http="httptools",
+        # Called like the class that uvicorn asks for.
+        http=Door(settings.limits, parts.metrics),  # type: ignore[arg-type]
         ws="websockets-sansio",
         # Deflate costs 40 KiB a connection, and tokens are too small to gain by it.
         ws_per_message_deflate=False,

@@ -154,6 +154,9 @@ class LimitSettings(_Section):
     messages_per_minute: Count
     outstanding_per_user: Count
     connections: Count
+    sockets: Count
+    head_timeout_s: Seconds
+    head_bytes: ByteCount
     content_characters: Count
     turn_bytes: ByteCount
     generation_bytes: ByteCount

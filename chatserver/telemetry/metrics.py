@@ -126,6 +126,10 @@ class Metrics:
         """Ask `source` how many generations are in each status that isn't final."""
         self._watched.generations = source
 
+    def watch_sockets(self, source: Callable[[], int]) -> None:
+        """Ask `source` how many TCP connections are open."""
+        self._watched.sockets = source
+
     def render(self) -> bytes:
         return generate_latest(self.registry)
 
@@ -136,6 +140,7 @@ class _Watched(Collector):
     def __init__(self) -> None:
         self.queue: Callable[[], Mapping[str, Lane]] = dict
         self.generations: Callable[[], Mapping[str, int]] = dict
+        self.sockets: Callable[[], int] = int
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         lanes = self.queue()
@@ -147,6 +152,7 @@ class _Watched(Collector):
             {name: lane.oldest_age_s for name, lane in lanes.items()},
         )
         yield _gauge("generations", "Generations that haven't ended.", "status", self.generations())
+        yield GaugeMetricFamily("chatserver_sockets", "Open TCP connections.", value=self.sockets())
         yield GaugeMetricFamily("chatserver_asyncio_tasks", "Tasks of the event loop.", value=_task_count())
 
 

@@ -1,8 +1,10 @@
+import resource
 import socket
 
 import pytest
+from structlog.testing import capture_logs
 
-from chatserver.app.listening import address_of, listen
+from chatserver.app.listening import address_of, allow_descriptors, listen
 from chatserver.errors import StartRefused
 
 
@@ -41,3 +43,16 @@ def test_a_port_in_use_is_refused_in_a_sentence() -> None:
 def test_an_address_of_another_machine_is_refused_in_a_sentence() -> None:
     with pytest.raises(StartRefused, match=r"Can't listen on 192.0.2.1 port 0: .+\."):
         listen("192.0.2.1", 0)
+
+
+def test_descriptors_are_allowed_for_all_sockets_or_their_lack_is_told(monkeypatch) -> None:
+    limits = [(1024, 5000)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
+    with capture_logs() as lines:
+        allow_descriptors(100)
+        allow_descriptors(1000)
+        assert lines == []
+        allow_descriptors(12_000)
+    assert limits[1:] == [(1124, 5000), (2024, 5000), (5000, 5000)]
+    assert [(line["event"], line["allowed"]) for line in lines] == [("few_descriptors", 5000)]

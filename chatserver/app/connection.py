@@ -1,0 +1,175 @@
+"""One TCP connection around its requests: how many there are, and how long and how large a head may be.
+
+uvicorn itself waits for ever for a request, and reads a head of any size.
+"""
+
+import secrets
+from asyncio import TimerHandle, Transport
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from chatserver.access.frontier import SECURITY_HEADERS
+from chatserver.api.problems import problem_response
+from chatserver.errors import ChatserverError, Full, HeadTooLarge, RequestError, RequestTimeout
+from chatserver.settings import LimitSettings
+from chatserver.telemetry.metrics import Metrics
+
+#: Requests that may wait behind the one that is being answered. Browsers send none ahead.
+_AHEAD = 16
+#: Seconds in which a peer that was refused may finish what it says; cut at once, it would see only that.
+_LAST_WORDS_S = 1.0
+
+
+@dataclass(frozen=True)
+class Door:
+    """What every connection is held to; uvicorn calls it to make one."""
+
+    limits: LimitSettings
+    metrics: Metrics
+
+    def __call__(self, **given: Any) -> "Connection":
+        return Connection(self, **given)
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's own protocol, with a deadline for heads. Only what comes in passes here, never a token."""
+
+    def __init__(self, door: Door, **given: Any) -> None:
+        super().__init__(**given)
+        self._door = door
+        #: When the head has to be here; none while no head is awaited.
+        self._deadline: TimerHandle | None = None
+        #: A head is being read.
+        self._in_head = False
+        #: Bytes of it that the parser has given out, and bytes since the last request that it was given.
+        self._head_parsed = 0
+        self._head_read = 0
+        #: It speaks WebSocket now, by another protocol.
+        self._upgraded = False
+        #: Nothing that comes is looked at any more.
+        self._refused = False
+        #: What the parser was stopped for.
+        self._refusal: ChatserverError | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._door.limits.sockets:
+            self._refuse(Full("This server has as many connections as it takes; try again in a moment."))
+            self.transport.close()
+        else:
+            self._set_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._clear_deadline()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._refused:
+            self._head_read += len(data)
+            super().data_received(data)
+            self._look_at_head()
+
+    def _look_at_head(self) -> None:
+        if self._refused or self._upgraded:
+            return
+        if self._in_head and self._head_read > self._door.limits.head_bytes:
+            self._refuse(self._too_large())
+        elif self._deadline is None and (self._in_head or self._idle):
+            self._set_deadline()
+
+    @property
+    def _idle(self) -> bool:
+        """Nothing is being answered; what comes then and is no head ends uvicorn's own wait for one."""
+        # Before the first request there is none, whatever its type says.
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]
+
+    def handle_websocket_upgrade(self) -> None:
+        self._upgraded = True
+        super().handle_websocket_upgrade()
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_parsed = True, 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        self._clear_deadline()
+        if len(self.pipeline) >= _AHEAD:
+            self._stop(RequestError(f"At most {_AHEAD} requests may be sent ahead."))
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        # What else came with its last bytes is left out: no more than was read at once.
+        self._head_read = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what isn't HTTP, or was stopped, as everything else is answered."""
+        self._refuse(self._refusal or RequestError(msg))
+
+    def _count(self, size: int) -> None:
+        self._head_parsed += size
+        if self._head_parsed > self._door.limits.head_bytes:
+            self._stop(self._too_large())
+
+    def _stop(self, refusal: ChatserverError) -> None:
+        # The parser turns it into an error of its own, for which uvicorn calls send_400_response.
+        self._refusal = refusal
+        raise refusal
+
+    def _too_large(self) -> HeadTooLarge:
+        limit = self._door.limits.head_bytes
+        return HeadTooLarge(f"The head of a request may have {limit} bytes.", limit=limit)
+
+    def _set_deadline(self) -> None:
+        self._deadline = self.loop.call_later(self._door.limits.head_timeout_s, self._come_too_late)
+
+    def _clear_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _come_too_late(self) -> None:
+        self._deadline = None
+        if self.flow.read_paused:
+            # It is us who don't read on: requests before this one are being answered.
+            self._set_deadline()
+        elif self._in_head:
+            seconds = self._door.limits.head_timeout_s
+            self._refuse(
+                RequestTimeout(f"The head of the request wasn't complete after {seconds:g} seconds.")
+            )
+        else:
+            # Nothing was asked, so there is nothing to answer: browsers open connections in advance.
+            self.transport.close()
+
+    def _refuse(self, error: ChatserverError) -> None:
+        """Say why, unless an answer is on its way, and close."""
+        self._refused = True
+        self._clear_deadline()
+        self._door.metrics.rejected(error.code)
+        if self.transport.is_closing() or not self._idle:
+            self.transport.close()
+            return
+        self.transport.write(_answer(error, self.server_state.default_headers))
+        self.transport.write_eof()
+        self._deadline = self.loop.call_later(_LAST_WORDS_S, self.transport.close)
+
+
+def _answer(error: ChatserverError, defaults: list[tuple[bytes, bytes]]) -> bytes:
+    """Write a whole problem document, for when there is no request that the application could answer."""
+    request_id = secrets.token_hex(16)
+    response = problem_response(error, request_id)
+    response.headers.update({**SECURITY_HEADERS, "X-Request-ID": request_id, "Connection": "close"})
+    headers = b"".join(b"%b: %b\r\n" % header for header in [*defaults, *response.raw_headers])
+    return STATUS_LINE[response.status_code] + headers + b"\r\n" + bytes(response.body)
