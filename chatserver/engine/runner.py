@@ -35,8 +35,11 @@ from chatserver.upstream.client import OllamaClient
 from chatserver.upstream.fleet import Fleet
 from chatserver.wire.ollama import Done
 
-#: Pause before the store is asked again, in seconds.
+#: Pause before the store is asked again, in seconds; the longest where each try only finds the same error.
 _ASK_AGAIN = 0.5
+_ASK_RARELY = 30.0
+
+_OUR_FAULT = Fault("internal_error", "The server failed while this answer was being made.")
 
 log = structlog.get_logger()
 
@@ -78,15 +81,44 @@ class Runner:
 
     async def run(self, job: Job, slot: Slot) -> None:
         """Bring a job to its end."""
-        with Hold(slot, self.give_back) as hold:
-            await self._own(job, attempt=True)
-            outcome = await self._outcome(job, hold)
-        await self._end(job, outcome)
+        async with self._ended_anyhow(job):
+            with Hold(slot, self.give_back) as hold:
+                await self._own(job, attempt=True)
+                outcome = await self._outcome(job, hold)
+            await self._end(job, outcome)
 
     async def end_without_running(self, job: Job, outcome: Outcome) -> None:
         """End what has its text already, or never had any."""
-        await self._own(job, attempt=False)
-        await self._end(job, outcome)
+        async with self._ended_anyhow(job):
+            await self._own(job, attempt=False)
+            await self._end(job, outcome)
+
+    @asynccontextmanager
+    async def _ended_anyhow(self, job: Job) -> AsyncIterator[None]:
+        """Whatever of ours fails, a job that is still ours comes to an end: its readers wait for that."""
+        try:
+            yield
+        except StaleEpoch:
+            raise
+        except Exception:
+            log.exception("run_failed")
+            await self._end_after_failure(job)
+
+    async def _end_after_failure(self, job: Job) -> None:
+        """End it with the text so far; while the store refuses even that, try again, ever more rarely."""
+        pause = _ASK_AGAIN
+        while not job.feed.log.ended:
+            try:
+                await self._own(job, attempt=False)
+                # What was asked for is no interruption, whatever else went wrong.
+                interrupted = Outcome(Reason.INTERRUPTED, fault=_OUR_FAULT)
+                await self._end(job, Outcome(job.stopped) if job.stopped else interrupted)
+            except StaleEpoch:
+                raise
+            except Exception:
+                log.exception("end_failed")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _ASK_RARELY)
 
     async def _own(self, job: Job, *, attempt: bool) -> None:
         """Claim the job unless that was done when it was accepted; whatever ends is claimed before."""
@@ -112,8 +144,7 @@ class Runner:
             return _failed(error, spent=False)
         except Exception:
             log.exception("run_failed")
-            fault = Fault("internal_error", "The server failed while this answer was being made.")
-            return Outcome(Reason.INTERRUPTED, fault=fault)
+            return Outcome(Reason.INTERRUPTED, fault=_OUR_FAULT)
 
     @asynccontextmanager
     async def _stoppable(self, job: Job) -> AsyncIterator[None]:
