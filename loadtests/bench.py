@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,33 +11,24 @@ import httpx
 
 from loadtests.load import Job, Outcome, put_load, request
 from loadtests.nginx import passing_through
-from loadtests.processes import Child, serving
+from loadtests.servers import MODEL, chatserver, simulator
 
 #: The ways to the model, and what they lead to.
 OURS, NGINX, DIRECT, SIMULATOR = "chatserver", "nginx", "direct", "simulator"
 
-_MODEL = "sim-chat:latest"
-#: More than any scenario asks for: what is measured is the work, not the limits.
-_PLENTY = 1_000_000
-_SLOTS = 1_000
 #: Seconds that streams may take longer than their tokens do.
 _PATIENCE = 30
-_SETTINGS = {
-    "ollama.slots": _SLOTS,
-    "limits.messages_per_minute": _PLENTY,
-    "limits.per_address_per_minute": _PLENTY,
-    "limits.outstanding_per_user": _PLENTY,
-    "log.format": "json",
-}
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What is asked for at once."""
+    """What is asked for."""
 
     streams: int
     #: Tokens of each stream.
     tokens: int
+    #: Seconds over which they are asked for, evenly.
+    spread_s: float = 0
 
     def questions(self) -> Sequence[str]:
         return [
@@ -83,7 +74,7 @@ class Conversed:
             return [await self._turn(http, question) for question in demand.questions()]
 
     async def _turn(self, http: httpx.AsyncClient, question: str) -> str:
-        answer = await http.post("/api/v1/conversations", json={"model": _MODEL})
+        answer = await http.post("/api/v1/conversations", json={"model": MODEL})
         path = f"/api/v1/conversations/{answer.raise_for_status().json()['id']}/messages"
         return request(path, self.address, {"content": question}, accept="text/event-stream")
 
@@ -91,7 +82,7 @@ class Conversed:
 def _chat_body(question: str) -> dict[str, Any]:
     # As this server asks, so that the simulated model isn't loaded anew from one way to the other.
     return {
-        "model": _MODEL,
+        "model": MODEL,
         "messages": [{"role": "user", "content": question}],
         "keep_alive": "5m",
         "truncate": False,
@@ -113,8 +104,8 @@ class Bench:
     async def measure(self, name: str, demand: Demand) -> Outcome:
         way = self.ways[name]
         host, _, port = way.address.partition(":")
-        deadline = demand.tokens / self.rate + _PATIENCE
-        job = Job(host, int(port), await way.requests(demand), way.separator, deadline)
+        deadline = demand.tokens / self.rate + demand.spread_s + _PATIENCE
+        job = Job(host, int(port), await way.requests(demand), way.separator, deadline, demand.spread_s)
         return await put_load(job, self.pids)
 
 
@@ -123,25 +114,11 @@ async def bench(seed: int, rate: float) -> AsyncIterator[Bench]:
     """Start simulator, nginx and server, each in a process of its own."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
-        simulator, upstream = await stack.enter_async_context(_simulator(seed, rate))
+        model_server, upstream = await stack.enter_async_context(simulator(seed, rate))
         nginx = await stack.enter_async_context(passing_through(folder, upstream))
-        server, address = await stack.enter_async_context(_server(folder / "data", upstream))
+        server, address = await stack.enter_async_context(chatserver(folder / "data", upstream))
         yield Bench(
             {DIRECT: PassedThrough(upstream), NGINX: PassedThrough(nginx.address), OURS: Conversed(address)},
-            {SIMULATOR: simulator.pid, NGINX: nginx.worker, OURS: server.pid},
+            {SIMULATOR: model_server.pid, NGINX: nginx.worker, OURS: server.pid},
             rate,
         )
-
-
-def _simulator(seed: int, rate: float) -> AbstractAsyncContextManager[tuple[Child, str]]:
-    options = {"port": 0, "rate": rate, "parallel": _SLOTS, "seed": seed}
-    given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return serving("chatserver", "simulate-ollama", *given)
-
-
-def _server(data: Path, upstream: str) -> AbstractAsyncContextManager[tuple[Child, str]]:
-    settings = {**_SETTINGS, "server.data_dir": data, "ollama.urls": f"http://{upstream}"}
-    environment = {
-        f"CHATSERVER_{name.replace('.', '__').upper()}": str(value) for name, value in settings.items()
-    }
-    return serving("chatserver", "serve", "--port", "0", environment=environment)

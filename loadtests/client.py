@@ -1,4 +1,4 @@
-"""The client of all load: asks for many streams at once, and while they run only writes down what came when.
+"""The client of bursts: asks for many streams at once, and while they run only writes down what came when.
 
 A process of its own, so that its work isn't the server's. Reads a job from standard input, says that it is
 connected, waits for a word, and says what became of it: one line of JSON each.
@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import uvloop
 
-from loadtests.recording import LAST_CHUNK, Read, status_of, tokens_of
+from loadtests.recording import LAST_CHUNK, Read, status_of, tokens_of, while_all_ran
 
 #: Seconds to connect them all.
 _CONNECT_S = 10
@@ -67,11 +67,18 @@ async def connect(host: str, port: int, count: int) -> list[Stream]:
         return [(await loop.create_connection(Stream, host, port))[1] for _ in range(count)]
 
 
-async def ask_all(streams: Sequence[Stream], requests: Sequence[bytes], deadline: float) -> None:
-    """Ask for all at once, and wait until the last one is over."""
-    for stream, request in zip(streams, requests, strict=True):
+async def ask_all(
+    streams: Sequence[Stream], requests: Sequence[bytes], deadline: float, spread: float
+) -> None:
+    """Ask for all within so many seconds, at once if it is 0, and wait until the last one is over."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    for number, (stream, request) in enumerate(zip(streams, requests, strict=True)):
+        early = begun + spread * number / len(streams) - loop.time()
+        if early > 0:
+            await asyncio.sleep(early)
         stream.ask(request)
-    await asyncio.wait([stream.over for stream in streams], timeout=deadline)
+    await asyncio.wait([stream.over for stream in streams], timeout=begun + deadline - loop.time())
 
 
 def outcome(streams: Sequence[Stream], separator: bytes) -> dict[str, Any]:
@@ -79,12 +86,14 @@ def outcome(streams: Sequence[Stream], separator: bytes) -> dict[str, Any]:
     whole = [stream for stream in streams if stream.whole and status_of(stream.reads) == 200]
     read = [(stream, tokens_of(stream.reads, separator)) for stream in whole]
     tokens = [token for _, found in read for token in found]
+    together = while_all_ran([found for _, found in read])
     return {
         "complete": len(whole),
         "tokens": len(tokens),
         "alone": sum(token.alone for token in tokens),
         "first_ms": [found[0].arrived / 1e3 - stream.asked / 1e6 for stream, found in read if found],
         "delays_us": [round(token.arrived - token.sent) for token in tokens],
+        "together_us": [round(token.arrived - token.sent) for token in together],
         "refusal": _refusal(streams),
     }
 
@@ -102,7 +111,7 @@ async def _serve_job(job: dict[str, Any]) -> None:
     # Nothing else is to be done meanwhile, so the loop may stand still.
     sys.stdin.readline()
     began, cpu = time.monotonic(), time.process_time()
-    await ask_all(streams, requests, job["deadline_s"])
+    await ask_all(streams, requests, job["deadline_s"], job["spread_s"])
     _say({"seconds": time.monotonic() - began, "cpu_s": time.process_time() - cpu})
     for stream in streams:
         stream.close()

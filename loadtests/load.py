@@ -30,6 +30,8 @@ class Job:
     separator: str
     #: Seconds for all streams to end.
     deadline_s: float
+    #: Seconds over which they are asked for, evenly.
+    spread_s: float = 0
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Outcome:
     first_ms: Sequence[float]
     #: From leaving the simulator to arriving, of each token.
     delays_us: Sequence[int]
+    #: The same of those tokens only that left while all streams ran.
+    together_us: Sequence[int]
     seconds: float
     #: Seconds of processor, of the client and of the processes that were watched.
     cpu_s: Mapping[str, float]

@@ -43,6 +43,14 @@ def tokens_of(reads: Sequence[Read], separator: bytes) -> list[Token]:
     return found
 
 
+def while_all_ran(streams: Sequence[Sequence[Token]]) -> list[Token]:
+    """Pick the tokens that left after every stream had begun, and before any ended."""
+    running = [found for found in streams if found]
+    begin = max((found[0].sent for found in running), default=0)
+    end = min((found[-1].sent for found in running), default=0)
+    return [token for found in running for token in found if begin <= token.sent <= end]
+
+
 def status_of(reads: Sequence[Read]) -> int:
     return int(reads[0][1][9:12]) if reads else 0
 

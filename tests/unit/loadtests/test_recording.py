@@ -1,6 +1,6 @@
 import pytest
 
-from loadtests.recording import status_of, tokens_of
+from loadtests.recording import Token, status_of, tokens_of, while_all_ran
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 FIRST, SECOND, THIRD = (1_795_254_538_515_066 + 20_000 * number for number in range(3))
@@ -50,3 +50,10 @@ def test_frames_without_a_stamp_are_no_tokens():
 def test_the_status_is_read_from_the_first_line():
     assert status_of([(0, b"HTTP/1.1 503 Service Unavailable\r\n\r\n")]) == 503
     assert status_of([]) == 0
+
+
+def test_tokens_count_as_sent_together_while_every_stream_ran():
+    early = [Token(sent, sent, alone=True) for sent in (10, 20, 30)]
+    late = [Token(sent, sent, alone=True) for sent in (20, 30, 40)]
+    assert [token.sent for token in while_all_ran([early, late])] == [20, 30, 20, 30]
+    assert while_all_ran([[], []]) == []

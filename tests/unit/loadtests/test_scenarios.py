@@ -1,5 +1,5 @@
 from loadtests.load import Outcome, request
-from loadtests.scenarios import all_scenarios
+from loadtests.scenarios import all_scenarios, many_streams
 from loadtests.scenarios.token_cost import evaluate
 
 
@@ -12,6 +12,7 @@ def outcome(cost_us: float, first_ms: float, delay_us: int, alone: int = 100) ->
         alone=alone,
         first_ms=[first_ms] * 10,
         delays_us=[delay_us] * 100,
+        together_us=[delay_us] * 90 + [90_000] * 10,
         seconds=2.0,
         cpu_s={"chatserver": cpu, "nginx": cpu, "simulator": 0.1, "client": 0.2},
         others=0.0,
@@ -45,3 +46,11 @@ def test_a_first_token_that_nginx_does_not_delay_still_gives_a_ratio():
         name: [outcome(10, first, 20)] for name, first in (("direct", 10), ("nginx", 9), ("chatserver", 15))
     }
     assert evaluate(ways, ways).requirements[3].reached == "5 x"
+
+
+def test_a_token_is_in_time_within_fifty_milliseconds():
+    ways = {"nginx": [outcome(10, 20, 100)], "chatserver": [outcome(30, 40, 50_000)]}
+    result = many_streams.evaluate(ways)
+    assert result.figures["tokens in time"].median == 90
+    assert result.figures["on its way, middle token"].median == 50
+    assert not result.passed
