@@ -61,15 +61,21 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": self._prelude + hello, "more_body": True})
         async with _until_gone(receive, bell.ring) as gone:
             with self._open_source(bell.ring) as source, Pulse(self._heartbeat, bell.ring) as pulse:
-                while not (gone() or self._readers.over):
-                    body = b"".join([frame.sse for frame in await source.read()])
-                    if pulse.take():
-                        body += _HEARTBEAT
-                    if body:
-                        await send({"type": "http.response.body", "body": body, "more_body": True})
-                    if source.ended:
-                        return
-                    await bell.wait()
+
+                async def write() -> None:
+                    while not (gone() or self._readers.over):
+                        body = b"".join([frame.sse for frame in await source.read()])
+                        if pulse.take():
+                            body += _HEARTBEAT
+                        if body:
+                            await send({"type": "http.response.body", "body": body, "more_body": True})
+                        if source.ended:
+                            return
+                        await bell.wait()
+
+                # In a task of its own: each step of a task goes through all coroutines around it, here
+                # those of the server, of the middleware and of the routes (6 of 66 µs a token).
+                await asyncio.create_task(write(), name="sse writer")
 
 
 @asynccontextmanager
