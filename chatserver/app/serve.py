@@ -118,8 +118,9 @@ class Server(uvicorn.Server):
 
     async def _drain(self) -> None:
         engine, readers = self._parts.engine, self._parts.readers
-        engine.draining = True
         log.info("draining", running=engine.running, readers=len(readers))
+        engine.drain()
+        readers.drain()
         waits = [
             asyncio.create_task(self._all_done(), name="drain: all done"),
             asyncio.create_task(self._hurry.wait(), name="drain: second signal"),

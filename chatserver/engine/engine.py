@@ -199,6 +199,14 @@ class Engine:
             self._shelf.tidy(self._clock.now())
             self._pump()
 
+    def drain(self) -> None:
+        """Take no new work and start nothing more: what waits stays for the next start."""
+        self.draining = True
+        for waiting in self._order.in_order():
+            job = self._jobs.get(waiting.generation)
+            if job is not None:
+                job.feed.park()
+
     async def finish(self) -> None:
         """Wait for the end of what runs. While draining nothing gets a slot: what waits for one is stopped.
 
@@ -281,6 +289,8 @@ class Engine:
         # Told before it may start: what runs has no place.
         interactive = job.lane is Lane.INTERACTIVE
         self._tell_place(job, self._order.waits(job.lane) if interactive else len(self._order))
+        if self.draining:
+            job.feed.park()
         self._pump()
 
     def _leave_queue(self, job: Job) -> None:
@@ -316,6 +326,8 @@ class Engine:
             job.expiry.cancel()
         if job.feed.log.ended:
             self._shelf.put(job.feed, job.principal, self._clock.now())
+        else:
+            job.feed.park()
         self._remove(job)
         if not task.cancelled() and (error := task.exception()):
             log.error("run_died", generation=job.generation, exc_info=error)

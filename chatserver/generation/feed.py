@@ -44,6 +44,8 @@ class Feed:
         self.log = log or TokenLog()
         #: Known only while it waits in the queue.
         self.place: Place | None = None
+        #: This process adds nothing more; what is missing comes after another start.
+        self.parked = False
         self._listeners: set[Listener] = set()
         self._batches: dict[int, Batch] = {}
 
@@ -78,6 +80,11 @@ class Feed:
             self.place = place
             self._changed()
 
+    def park(self) -> None:
+        """Say that what is missing won't come here."""
+        self.parked = True
+        self._tell()
+
     def batch(self, n: int) -> Batch | None:
         """What follows piece n, or None while there is nothing."""
         if n >= self.log.top:
@@ -100,5 +107,8 @@ class Feed:
 
     def _changed(self) -> None:
         self._batches.clear()
+        self._tell()
+
+    def _tell(self) -> None:
         for listener in self._listeners:
             listener.notify()

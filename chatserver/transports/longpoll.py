@@ -13,13 +13,17 @@ from chatserver.transports.sources import Encoded, Opener, Source
 async def poll(open_source: Opener, wait: float, readers: Readers) -> Response:
     """Answer with what follows a position; `wait` is in seconds."""
     bell = Bell()
-    with readers.reading("longpoll", bell.ring), open_source(bell.ring) as source:
-        events = await _wait_for_events(source, wait, bell, readers)
+    with open_source(bell.ring) as source:
+        with readers.reading("longpoll", bell.ring, awaited=source.expects_more):
+            events = await _wait_for_events(source, wait, bell, readers)
+        if source.expects_more:
+            readers.asks_again()
         return _answer(events, source)
 
 
 async def _wait_for_events(source: Source, wait: float, bell: Bell, readers: Readers) -> Sequence[Encoded]:
     queued: Sequence[Encoded] = ()
+    expected_more = source.expects_more
     deadline = asyncio.get_running_loop().time() + wait
     while True:
         # Never cut short: a reader of the store would be told that nothing is there.
@@ -29,6 +33,9 @@ async def _wait_for_events(source: Source, wait: float, bell: Bell, readers: Rea
             queued = events
         elif events or source.ended or readers.over:
             return events or queued
+        if expected_more and not source.expects_more:
+            # What is missing comes after the next start.
+            return queued
         try:
             async with asyncio.timeout_at(deadline):
                 await bell.wait()

@@ -34,6 +34,8 @@ class Outgoing:
         #: Sources that may have something new, in the order in which they said so.
         self._news: dict[str, None] = {}
         self.closing = False
+        #: Says when the writer may end although nobody told it to finish.
+        self._may_end: Callable[[], bool] = lambda: False
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -73,6 +75,18 @@ class Outgoing:
         self.closing = True
         self._bell.ring()
 
+    def finish_when(self, may_end: Callable[[], bool]) -> None:
+        """Let the writer end once there is nothing to send and `may_end` agrees; `wake` asks it again."""
+        self._may_end = may_end
+        self.wake()
+
+    def wake(self) -> None:
+        self._bell.ring()
+
+    @property
+    def expects_more(self) -> bool:
+        return any(source.expects_more for source in self._sources.values())
+
     def close(self) -> None:
         for name in list(self._sources):
             self.leave(name)
@@ -86,6 +100,8 @@ class Outgoing:
                 return
             elif self._news:
                 await self._write_news(next(iter(self._news)), send)
+            elif self._may_end():
+                return
             else:
                 await self._bell.wait()
 

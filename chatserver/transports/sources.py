@@ -63,6 +63,10 @@ class Source(Protocol):
     def ended(self) -> bool:
         """Nothing will ever follow."""
 
+    @property
+    def expects_more(self) -> bool:
+        """An answer is being made that hasn't been read to its end: a drain waits for that."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
@@ -86,6 +90,10 @@ class GenerationSource:
     @property
     def ended(self) -> bool:
         return self._cursor.at_end
+
+    @property
+    def expects_more(self) -> bool:
+        return self._cursor.expects_more
 
     def __enter__(self) -> Self:
         self._cursor.__enter__()
@@ -142,6 +150,11 @@ class ConversationSource:
 
     @property
     def ended(self) -> bool:
+        return False
+
+    @property
+    def expects_more(self) -> bool:
+        # Something may always change; nobody has to wait for it.
         return False
 
     def __enter__(self) -> Self:

@@ -63,15 +63,17 @@ class EventStream(Response):
             with self._open_source(bell.ring) as source, Pulse(self._heartbeat, bell.ring) as pulse:
 
                 async def write() -> None:
-                    while not (gone() or self._readers.over):
+                    while True:
                         body = b"".join([frame.sse for frame in await source.read()])
                         if pulse.take():
                             body += _HEARTBEAT
                         if body:
                             await send({"type": "http.response.body", "body": body, "more_body": True})
-                        if source.ended:
+                        if source.ended or (self._readers.draining and not source.expects_more):
                             return
                         await bell.wait()
+                        if gone() or self._readers.over:
+                            return
 
                 # In a task of its own: each step of a task goes through all coroutines around it, here
                 # those of the server, of the middleware and of the routes (6 of 66 µs a token).

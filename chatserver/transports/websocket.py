@@ -106,8 +106,11 @@ class Connection:
             await self._close()
 
     def leave(self) -> None:
-        """Close once the answers are sent, so that the client goes on elsewhere."""
-        self._outgoing.finish()
+        """Close once the answers are sent, or once it follows nothing unfinished, to be opened elsewhere."""
+        if self._shared.readers.over:
+            self._outgoing.finish()
+        else:
+            self._outgoing.finish_when(lambda: self._idle and not self._outgoing.expects_more)
 
     async def _end(self, tasks: set[asyncio.Task[None]]) -> None:
         if self._worker is not None:
@@ -143,10 +146,15 @@ class Connection:
         self._inbox.clear()
         self._outgoing.finish()
 
+    @property
+    def _idle(self) -> bool:
+        return self._worker is None or self._worker.done()
+
     def _work(self) -> None:
         """Have the inbox worked off; an idle connection has no task for it."""
-        if self._worker is None or self._worker.done():
+        if self._idle:
             self._worker = asyncio.create_task(self._work_off(), name="ws worker")
+            self._worker.add_done_callback(lambda _: self._outgoing.wake())
 
     async def _work_off(self) -> None:
         while self._inbox and not self._outgoing.closing:

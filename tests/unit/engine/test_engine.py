@@ -212,6 +212,18 @@ async def test_while_draining_nothing_new_is_taken_and_nothing_that_waits_is_sta
     assert (record.status, record.attempts) == (Status.QUEUED, 0)
 
 
+async def test_draining_tells_the_readers_of_all_that_goes_on_after_the_next_start(alone) -> None:
+    running, waiting = await alone.accept(STALLED), await alone.accept()
+    await alone.answering(running)
+    with alone.engine.admit("gen_late", ALICE, MODEL, Lane.INTERACTIVE) as admission:
+        alone.engine.drain()
+        admission.accept(await alone.record(waiting))
+    feeds = [alone.feed(generation) for generation in (running, waiting, "gen_late")]
+    assert [feed.parked for feed in feeds] == [False, True, True]
+    await alone.clear()
+    assert not feeds[0].parked
+
+
 async def test_what_waits_can_be_cancelled_while_draining(alone) -> None:
     running, waiting = await alone.accept(STALLED), await alone.accept()
     alone.engine.draining = True

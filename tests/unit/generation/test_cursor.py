@@ -172,6 +172,20 @@ def test_a_reader_of_a_stored_log_that_stopped_before_its_end_gets_the_whole_aga
         assert read(opened(feed, position)) == [FORGET, *entries]
 
 
+def test_a_reader_expects_more_until_it_has_read_the_end_or_the_rest_comes_elsewhere():
+    ending_soon, stopped = feed_of(answer("a")), feed_of(answer("a"))
+    cursor, news = opened(ending_soon), News()
+    ending_soon.add(ending("a"))
+    assert cursor.expects_more
+    read(cursor)
+    assert not cursor.expects_more
+
+    with Cursor(stopped, START, news) as waiting:
+        assert waiting.expects_more
+        stopped.park()
+        assert (waiting.expects_more, news.count) == (False, 1)
+
+
 def test_the_place_in_the_queue_is_told_when_it_changes():
     feed = Feed("gen_1")
     feed.move(Place(2, 900))

@@ -82,11 +82,26 @@ async def test_the_last_one_gone_ends_the_wait(metrics) -> None:
 async def test_one_that_polls_is_there_between_two_questions(metrics, monkeypatch) -> None:
     monkeypatch.setattr(module, "_ASKS_AGAIN_S", 0.03)
     readers = Readers(10, metrics)
-    with readers.reading("longpoll", deaf):
-        pass
+    readers.asks_again()
     waiting = asyncio.create_task(readers.gone())
     assert not await is_over(waiting)
     with readers.reading("longpoll", deaf):
         await asyncio.sleep(0.04)
         assert not waiting.done()
     await asyncio.wait_for(waiting, 1)
+
+
+async def test_while_draining_all_are_told_and_nobody_waits_for_those_who_may_stay(metrics) -> None:
+    readers, told = Readers(10, metrics), []
+    with readers.reading("longpoll", lambda: told.append("polls"), awaited=False):
+        await asyncio.wait_for(readers.gone(), 1)
+        with readers.reading("sse", lambda: told.append("reads")):
+            readers.drain()
+            assert (sorted(told), readers.over) == (["polls", "reads"], False)
+            waiting = asyncio.create_task(readers.gone())
+            assert not await is_over(waiting)
+        await asyncio.wait_for(waiting, 1)
+        with readers.reading("websocket", lambda: told.append("late")):
+            assert told[-1] == "late"
+        readers.finish()
+        assert (told[-1], readers.over) == ("polls", True)
