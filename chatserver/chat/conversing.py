@@ -1,5 +1,6 @@
 """Conversations: beginning one, sending a turn, reading what is there."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,12 +76,23 @@ class Conversing:
         stored = created.replayed or _created(created.conversation)
         return Receipt(stored.status, stored.body)
 
-    async def send(self, caller: Caller, conversation: str, turn: Turn, key: str | None) -> Receipt:
-        """Accept a turn: question, answer's place and generation are on disk when this returns."""
+    async def send(
+        self,
+        caller: Caller,
+        conversation: str,
+        turn: Turn,
+        key: str | None,
+        check_reader: Callable[[], None] = lambda: None,
+    ) -> Receipt:
+        """Accept a turn: question, answer's place and generation are on disk when this returns.
+
+        `check_reader` refuses a turn whose answer couldn't be followed; a repeat is known before that.
+        """
         self._check_length(turn.content)
         known_by = idempotency(key, "send", conversation, turn.body())
 
         async def prepare() -> AcceptTurn:
+            check_reader()
             return AcceptTurn(
                 principal=caller.principal,
                 conversation=conversation,

@@ -52,17 +52,21 @@ class Outgoing:
         What is answered in the same step is sent before its first frame.
         """
         self.leave(name)
+        self.check_room()
+        source = opener(partial(self._ring, name))
+        source.__enter__()
+        self._sources[name] = source
+        self._ring(name)
+        return source
+
+    def check_room(self) -> None:
+        """Too many when nothing more may be followed."""
         if len(self._sources) >= self._most_sources:
             raise TooMany(
                 f"A connection may follow {self._most_sources} things at once.",
                 retry_after=1,
                 limit=self._most_sources,
             )
-        source = opener(partial(self._ring, name))
-        source.__enter__()
-        self._sources[name] = source
-        self._ring(name)
-        return source
 
     def leave(self, name: str) -> None:
         source = self._sources.pop(name, None)

@@ -206,11 +206,13 @@ class Connection:
             options=message.options.given() if message.options else None,
         )
         shared = self._shared
-        receipt = await shared.conversing.send(self._caller, message.conversation, turn, message.ref)
+        receipt = await shared.conversing.send(
+            self._caller, message.conversation, turn, message.ref, self._outgoing.check_room
+        )
         opener = await shared.sources.generation(self._principal, receipt.generation, START)
-        # One step: nothing can be sent between the two, so `accepted` comes before the first frame.
-        self._outgoing.answer({"type": "accepted", "ref": message.ref, **orjson.loads(receipt.body)})
+        # One step: nothing is sent between the two, so `accepted` comes before the first frame.
         self._outgoing.follow(receipt.generation, opener)
+        self._outgoing.answer({"type": "accepted", "ref": message.ref, **orjson.loads(receipt.body)})
 
     async def _subscribe(self, message: Subscribe) -> None:
         after = START if message.after is None else Position.parse(message.after)

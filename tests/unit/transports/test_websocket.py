@@ -264,6 +264,28 @@ async def test_a_connection_follows_only_so_many_things(tmp_path) -> None:
         await works.clear()
 
 
+async def test_a_turn_whose_answer_could_not_be_followed_is_refused_before_it_is_stored(tmp_path) -> None:
+    async with working(tmp_path, limits__subscriptions_per_connection=1, ollama__slots=4) as works:
+        first, second = [await works.converse(principal=LOCAL) for _ in range(2)]
+        async with websocket(works.app) as socket:
+            turn = send(first.id, STALLED)
+            socket.say(turn)
+            accepted = await socket.frame_of("accepted")
+            socket.say(send(second.id, ref="s"))
+            error = await socket.frame_of("error")
+            assert (error["ref"], error["code"], error["limit"]) == ("s", "too_many", 1)
+            # A repeat is told what it was told before, and takes the place of itself.
+            socket.say(turn)
+            assert await socket.frame_of("accepted") == accepted
+            socket.say({"type": "unsubscribe", "generation": accepted["generation"]["id"]})
+            socket.say(send(second.id, "[[tokens=1]]", ref="s"))
+            assert (await socket.frame_of("accepted"))["ref"] == "s"
+            await socket.frame_of("end")
+        page = await works.parts.store.messages.branch(LOCAL, second.id, None, None, 50)
+        assert [message.role for message in page.items] == ["user", "assistant"]
+        await works.clear()
+
+
 @pytest.mark.parametrize(
     ("path", "headers", "code"),
     [
