@@ -72,7 +72,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         )
         store = await _open_store(stack, settings, folder, metrics, watchers)
         fleet = await _open_fleet(stack, settings, clock)
-        prompts = Prompts(fleet, store.messages, settings.ollama, settings.generation)
+        prompts = Prompts(fleet, store.messages, settings.ollama, settings.generation, settings.context)
         parts = Parts(
             settings=settings,
             secret=settings.server.secret.get_secret_value().encode() or folder.secret(),

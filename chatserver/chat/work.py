@@ -64,7 +64,7 @@ class Work:
 
         async def prepare() -> AcceptGeneration:
             model = work.model or await self.fleet.default_model()
-            await self.prompts.check_length(model, work.request["messages"])
+            await self.prompts.check_length(model, work.request)
             now = self.clock.wall_ms()
             return AcceptGeneration(
                 principal=caller.principal,

@@ -3,6 +3,7 @@
 from chatserver.settings.describe import Row, describe
 from chatserver.settings.layers import Loaded, load
 from chatserver.settings.models import (
+    ContextSettings,
     GenerationSettings,
     LimitSettings,
     LogSettings,
@@ -14,6 +15,7 @@ from chatserver.settings.models import (
 )
 
 __all__ = [
+    "ContextSettings",
     "GenerationSettings",
     "LimitSettings",
     "Loaded",

@@ -143,6 +143,11 @@ class GenerationSettings(_Section):
     answer_reserve_tokens: Annotated[int, Field(ge=1, le=2**20)]
 
 
+class ContextSettings(_Section):
+    total_tokens: Annotated[int, Field(ge=256, le=2**24)]
+    history_tokens: Annotated[int, Field(ge=128, le=2**24)]
+
+
 class StreamSettings(_Section):
     sse_heartbeat_s: Seconds
     websocket_heartbeat_s: Seconds
@@ -177,6 +182,7 @@ class Settings(_Section):
     store: StoreSettings
     ollama: OllamaSettings
     generation: GenerationSettings
+    context: ContextSettings
     streams: StreamSettings
     limits: LimitSettings
     log: LogSettings
@@ -187,6 +193,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "store": StoreSettings,
     "ollama": OllamaSettings,
     "generation": GenerationSettings,
+    "context": ContextSettings,
     "streams": StreamSettings,
     "limits": LimitSettings,
     "log": LogSettings,

@@ -13,8 +13,8 @@ from chatserver.generation.principal import Principal
 from chatserver.generation.states import UNFINISHED, Reason, Status, check_move
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.ownership import State, States
-from chatserver.storage.records import Generation
-from chatserver.storage.rows import generation_of, select_generations
+from chatserver.storage.records import Counted, Generation
+from chatserver.storage.rows import columns_of_count, generation_of, select_generations
 from chatserver.storage.tables import checkpoints, generations, messages, unfinished
 
 _running_under = (
@@ -72,7 +72,9 @@ _CANCEL = (
 _ANSWER_MOVED = (
     update(messages).where(messages.c.id == bindparam("of_message")).values(change=bindparam("number"))
 )
-_ANSWER_MADE = _ANSWER_MOVED.values(content=bindparam("text"))
+_ANSWER_MADE = _ANSWER_MOVED.values(
+    content=bindparam("text"), tokens=bindparam("new_tokens"), counter=bindparam("new_counter")
+)
 _REMOVE_CHECKPOINTS = delete(checkpoints).where(checkpoints.c.generation == bindparam("of_generation"))
 
 
@@ -165,6 +167,8 @@ class Finish(Command[bool]):
     error: Fault | None
     context: dict[str, Any] | None
     now_ms: int
+    #: Of the answer, where its counter was at hand.
+    counted: Counted | None = None
 
     @classmethod
     async def handle(
@@ -182,7 +186,7 @@ class Finish(Command[bool]):
             state.status = command.status
             if state.message is not None:
                 number = states.number(state)
-                answers.append({"of_message": state.message, "text": command.answer, "number": number})
+                answers.append(_answer_row(command, state.message, number))
             ends.append(_end_row(command, state, states.number(state)))
             return True
 
@@ -252,6 +256,17 @@ def _end_row(command: Finish, state: State, number: int | None) -> dict[str, Any
         "new_final_n": command.final.n,
         "number": number,
         "now": command.now_ms,
+    }
+
+
+def _answer_row(command: Finish, message: str, number: int | None) -> dict[str, Any]:
+    count = columns_of_count(command.counted)
+    return {
+        "of_message": message,
+        "text": command.answer,
+        "number": number,
+        "new_tokens": count["tokens"],
+        "new_counter": count["counter"],
     }
 
 

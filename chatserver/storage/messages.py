@@ -11,7 +11,7 @@ from chatserver.errors import NotFound
 from chatserver.generation.principal import Principal
 from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
-from chatserver.storage.records import Message, Page, Said, Transcript
+from chatserver.storage.records import Counted, Message, Page, Said, Transcript
 from chatserver.storage.rows import message_of, select_messages
 from chatserver.storage.tables import conversations, messages
 
@@ -56,8 +56,13 @@ class Messages:
         rows = await self._database.rows(_TRANSCRIPT, parameters)
         return Transcript(
             system=rows[0].system if rows else None,
-            said=tuple(Said(row.role, row.content) for row in rows),
+            said=tuple(map(_said, rows)),
         )
+
+
+def _said(row: Row[Any]) -> Said:
+    counted = None if row.counter is None else Counted(row.tokens, row.counter)
+    return Said(row.id, row.role, row.content, row.depth, counted)
 
 
 async def load_messages(rows: Sequence[Row[Any]], connection: Connection) -> list[Message]:

@@ -96,9 +96,22 @@ class TextSoFar:
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """How many tokens a text has, by which counter."""
+
+    tokens: int
+    counter: str
+
+
+@dataclass(frozen=True, slots=True)
 class Said:
+    id: str
     role: Role
     content: str
+    #: How many messages the branch has down to this one; None where an older version wrote it.
+    depth: int | None
+    #: None until it was counted.
+    counted: Counted | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from chatserver.generation.pieces import Fault, Usage
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane, Reason, Status
-from chatserver.storage.records import Conversation, Generation, Message
+from chatserver.storage.records import Conversation, Counted, Generation, Message
 from chatserver.storage.tables import conversations, generations, messages
+
+_UNCOUNTED = {"tokens": None, "counter": None}
 
 
 def select_conversations() -> Select[Any]:
@@ -199,3 +201,8 @@ def row_of_message(message: Message) -> dict[str, Any]:
         "change": message.change,
         "created_at": message.created_at,
     }
+
+
+def columns_of_count(counted: Counted | None) -> dict[str, Any]:
+    """How many tokens a message's content has, where that was counted."""
+    return {"tokens": counted.tokens, "counter": counted.counter} if counted else _UNCOUNTED

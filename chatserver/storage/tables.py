@@ -81,6 +81,11 @@ messages = Table(
     Column("content", Text, nullable=False),
     Column("model", Text),
     Column("ref", Text),
+    # How many messages the branch has down to this one; null where a version wrote it that didn't know.
+    Column("depth", Integer),
+    # How many tokens the content has, and by which counter.
+    Column("tokens", Integer),
+    Column("counter", Text),
     Column("change", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
 )

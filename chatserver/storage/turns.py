@@ -15,9 +15,10 @@ from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
 from chatserver.storage.messages import Place, versions
 from chatserver.storage.numbering import Numbering
-from chatserver.storage.records import Accepted, Generation, Idempotency, Message, Stored
+from chatserver.storage.records import Accepted, Counted, Generation, Idempotency, Message, Stored
 from chatserver.storage.rows import (
     accepted_generation,
+    columns_of_count,
     row_of_generation,
     row_of_message,
     select_conversations,
@@ -28,6 +29,7 @@ _PARENTS = select(
     messages.c.id,
     messages.c.conversation,
     messages.c.role,
+    messages.c.depth,
     generations.c.id.label("generation"),
     generations.c.status,
 ).outerjoin(generations, generations.c.message == messages.c.id)
@@ -64,6 +66,8 @@ class AcceptTurn(Command[Accepted]):
     #: Makes the answer that is stored under the key; called only where there is one.
     reply: Callable[[Accepted], Stored]
     now_ms: int
+    #: Of the content, where its counter was at hand.
+    counted: Counted | None = None
 
     @classmethod
     async def handle(
@@ -82,6 +86,7 @@ class AcceptTurn(Command[Accepted]):
 class _Parent:
     conversation: str
     role: str
+    depth: int | None
     generation: str | None
     #: Of the generation.
     status: str | None
@@ -111,6 +116,7 @@ class _Plan:
         self._parents = parents
         self._beside = beside
         self._numbering = numbering
+        self._depths = {message: parent.depth for message, parent in parents.items()}
         self._messages: list[dict[str, Any]] = []
         self._generations: list[dict[str, Any]] = []
         #: Conversation -> its own change, however many turns it gets.
@@ -181,7 +187,8 @@ class _Plan:
             generation=None,
             versions=tuple(beside),
         )
-        self._messages.append(row_of_message(message))
+        row = {**row_of_message(message), "depth": self._deeper(parent, message.id)}
+        self._messages.append(row | columns_of_count(command.counted))
         return message
 
     def _add_answer(self, command: AcceptTurn) -> None:
@@ -195,10 +202,18 @@ class _Plan:
                 "content": "",
                 "model": command.model,
                 "ref": None,
+                "depth": self._deeper(command.message_id, command.answer_id),
+                **columns_of_count(None),
                 "change": self._numbering.next(command.conversation),
                 "created_at": command.now_ms,
             }
         )
+
+    def _deeper(self, parent: str | None, message: str) -> int | None:
+        """Say how deep in its branch a message below this parent is."""
+        above = 0 if parent is None else self._depths[parent]
+        depth = self._depths[message] = None if above is None else above + 1
+        return depth
 
     def _add_generation(self, command: AcceptTurn) -> Generation:
         generation = accepted_generation(
@@ -219,7 +234,11 @@ class _Plan:
     def _move_leaf(self, command: AcceptTurn, generation: Generation) -> None:
         self._targets[command.conversation].leaf = command.answer_id
         self._parents[command.answer_id] = _Parent(
-            command.conversation, "assistant", generation.id, generation.status
+            command.conversation,
+            "assistant",
+            self._depths[command.answer_id],
+            generation.id,
+            generation.status,
         )
         self._touched[command.conversation] = {
             "of_conversation": command.conversation,
@@ -233,4 +252,6 @@ async def _load_parents(connection: Connection, ids: set[str]) -> dict[str, _Par
     if not ids:
         return {}
     rows = await connection.execute(_PARENTS.where(messages.c.id.in_(ids)))
-    return {row.id: _Parent(row.conversation, row.role, row.generation, row.status) for row in rows}
+    return {
+        row.id: _Parent(row.conversation, row.role, row.depth, row.generation, row.status) for row in rows
+    }

@@ -2,7 +2,6 @@ from typing import Any
 
 import pytest
 
-from chatserver.context.window import estimate
 from chatserver.errors import ContextTooLong
 from chatserver.generation.ids import GENERATION, MESSAGE, new_id
 from chatserver.generation.pieces import Usage
@@ -105,35 +104,46 @@ async def test_room_is_bounded_by_what_the_model_can_see_and_kept_for_the_answer
         assert await prompts.num_ctx("sim-chat") == 8192
         assert await prompts.num_ctx("sim-tiny") == 512
         assert await prompts.num_ctx("nobody-has-it") == 16384
-        assert (prompts.budget(16384), prompts.budget(512)) == (15384, 256)
+        assert (prompts.room(16384, {}), prompts.room(512, {})) == (15384, 256)
+        assert prompts.room(16384, {"num_predict": 4000}) == 12384
 
 
 async def test_handed_in_work_that_cant_fit_is_refused_before_it_is_accepted(works) -> None:
-    message = {"role": "user", "content": "a" * 3000}
-    await works.parts.prompts.check_length(MODEL, [message])
+    request = {"messages": [{"role": "user", "content": "a" * 3000}]}
+    await works.parts.prompts.check_length(MODEL, request)
     with pytest.raises(ContextTooLong) as raised:
-        await works.parts.prompts.check_length("sim-tiny", [message])
+        await works.parts.prompts.check_length("sim-tiny", request)
     assert raised.value.facts == {"field": "messages", "limit": 256}
 
 
 async def test_of_a_long_conversation_the_newest_that_fits_is_shown_and_the_rest_counted(works) -> None:
     conversation = await works.converse()
     for n in range(6):
-        await answered(works, conversation, f"Question {n}?", "word " * 1000)
+        await answered(works, conversation, f"Question {n}?", "word " * 500)
     generation = await asked(works, conversation, "And now?")
     prompt = await works.parts.prompts.build(generation)
+    report = prompt.report
     assert contents(prompt.body)[-1] == ("user", "And now?")
-    assert sum(map(estimate, prompt.body["messages"])) <= prompt.report["budget"]
-    assert prompt.report["kept"] + prompt.report["left_out"] == 13
-    assert prompt.report["left_out"] > 0
+    assert report["tokens"]["history"] <= report["budget"]["history"] == 2000
+    assert len(report["kept"]) + len(report["cut"]) + report["left_out"] == 13
+    assert report["left_out"] == 8
 
 
-async def test_short_messages_are_shown_as_far_back_as_they_fit(works, monkeypatch) -> None:
-    monkeypatch.setattr("chatserver.engine.prompts._MESSAGES_READ", 4)
+async def test_rows_read_are_bounded_and_what_wasnt_read_is_counted(works) -> None:
     conversation = await works.converse()
-    for n in range(20):
+    for n in range(40):
         await answered(works, conversation, f"{n}?", f"{n}.")
-    generation = await asked(works, conversation, "20?")
+    generation = await asked(works, conversation, "Recap it all so far.")
     prompt = await works.parts.prompts.build(generation)
-    assert (prompt.report["kept"], prompt.report["left_out"]) == (41, 0)
-    assert contents(prompt.body)[0] == ("user", "0?")
+    # Sixty-four are read, the first being the answer's own place, the last one without its question.
+    assert len(prompt.report["kept"]) == 63
+    assert (prompt.report["left_out"], contents(prompt.body)[0]) == (18, ("user", "9?"))
+
+
+async def test_an_answer_is_no_longer_than_what_the_prompt_leaves(works) -> None:
+    conversation = await works.converse()
+    generation = await asked(works, conversation, "Hello", options={"num_predict": 9000})
+    prompt = await works.parts.prompts.build(generation)
+    assert prompt.body["options"]["num_predict"] == 8192 - prompt.report["tokens"]["total"]
+    generation = await asked(works, await works.converse(), "Hello", options={"num_predict": 90})
+    assert (await works.parts.prompts.build(generation)).body["options"]["num_predict"] == 90

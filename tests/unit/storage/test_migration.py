@@ -3,6 +3,7 @@ import stat
 from contextlib import closing
 
 import pytest
+from alembic import command
 from alembic.util import CommandError
 from sqlalchemy import create_engine
 
@@ -114,3 +115,25 @@ def test_the_command_brings_a_named_database_up_to_date(tmp_path) -> None:
     }
     migrate(load(None, {}, options).settings)
     assert columns(tmp_path / "named.db", "messages")
+
+
+def test_messages_of_an_earlier_version_learn_how_deep_in_their_branch_they_are(tmp_path) -> None:
+    path = tmp_path / "chat.db"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        command.upgrade(migration._config(connection), "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO conversations (id, tenant, user, change, own_change, created_at, active_at)"
+            " VALUES ('c', 't', 'u', 1, 1, 1, 1)"
+        )
+        for name, parent in {"a": None, "b": "a", "c": "b", "d": "a", "e": None}.items():
+            connection.exec_driver_sql(
+                "INSERT INTO messages (id, conversation, parent, role, content, change, created_at)"
+                " VALUES (?, 'c', ?, 'user', 'Hi', 1, 1)",
+                (name, parent),
+            )
+    engine.dispose()
+    migration.upgrade_file(path, lock_wait_s=1)
+    with closing(sqlite3.connect(path)) as connection:
+        found = dict(connection.execute("SELECT id, depth FROM messages").fetchall())
+    assert found == {"a": 1, "b": 2, "c": 3, "d": 2, "e": 1}
