@@ -28,8 +28,10 @@ class ChatserverError(Exception):
     #: What a WebSocket is closed with when this error ends the connection.
     close_code: ClassVar[int] = 1011
 
-    def __init__(self, detail: str | None = None, **facts: Any) -> None:
+    def __init__(self, detail: str | None = None, *, setting: str = "", **facts: Any) -> None:
         self.detail = detail or (type(self).__doc__ or "").split("\n", 1)[0]
+        #: The limit that was reached, where it is one; told to operators only.
+        self.setting = setting
         #: Machine-readable members that stand beside `detail` in a problem document.
         self.facts = {name: value for name, value in facts.items() if value is not None}
         super().__init__(self.detail)

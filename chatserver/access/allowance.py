@@ -60,13 +60,17 @@ class Allowances:
     def take(self, caller: Caller) -> None:
         """Count one message, or refuse it with the time to wait."""
         now = self._clock.now()
-        for windows, name in ((self._users, caller.name), (self._addresses, caller.address)):
+        for windows, name, setting in (
+            (self._users, caller.name, "messages_per_minute"),
+            (self._addresses, caller.address, "per_address_per_minute"),
+        ):
             wait = windows.wait(name, now)
             if wait > 0:
                 raise TooMany(
                     f"At most {windows.most} messages a minute; wait {math.ceil(wait)} seconds.",
                     retry_after=wait,
                     limit=windows.most,
+                    setting=setting,
                 )
         self._users.count(caller.name, now)
         self._addresses.count(caller.address, now)

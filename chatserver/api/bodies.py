@@ -16,12 +16,17 @@ M = TypeVar("M", bound=BaseModel)
 DEADLINE = 10.0
 
 
-async def read_model(request: Request, model: type[M], *, limit: int, deadline: float = DEADLINE) -> M:
-    """Read a JSON body of at most `limit` bytes as a `model`; no body is the same as an empty object."""
+async def read_model(
+    request: Request, model: type[M], *, limit: int, deadline: float = DEADLINE, setting: str = ""
+) -> M:
+    """Read a JSON body of at most `limit` bytes as a `model`; no body is the same as an empty object.
+
+    `setting` is where the limit comes from.
+    """
     if not _announces_body(request.headers):
         return validated(model, {})
     _refuse_other_media(request.headers)
-    raw = await read_body(request, limit=limit, deadline=deadline)
+    raw = await read_body(request, limit=limit, deadline=deadline, setting=setting)
     return validated(model, parse_object(raw) if raw else {})
 
 
@@ -39,25 +44,26 @@ def _refuse_other_media(headers: Headers) -> None:
         raise Unsupported("Bodies are taken uncompressed only.")
 
 
-async def read_body(request: Request, *, limit: int, deadline: float = DEADLINE) -> bytes:
+async def read_body(request: Request, *, limit: int, deadline: float = DEADLINE, setting: str = "") -> bytes:
     """Read the body of at most `limit` bytes within `deadline` seconds, and never keep more."""
     if int(request.headers.get("content-length", "0")) > limit:
-        raise _too_large(limit)
+        raise _too_large(limit, setting)
     try:
         async with asyncio.timeout(deadline):
-            return await _collect(request, limit)
+            return await _collect(request, limit, setting)
     except TimeoutError:
-        raise RequestTimeout(f"The request wasn't complete after {deadline:g} seconds.") from None
+        late = f"The request wasn't complete after {deadline:g} seconds."
+        raise RequestTimeout(late, setting="body_timeout_s") from None
 
 
-async def _collect(request: Request, limit: int) -> bytes:
+async def _collect(request: Request, limit: int, setting: str) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limit:
-            raise _too_large(limit)
+            raise _too_large(limit, setting)
     return bytes(body)
 
 
-def _too_large(limit: int) -> PayloadTooLarge:
-    return PayloadTooLarge(f"The request is larger than {limit} bytes.", limit=limit)
+def _too_large(limit: int, setting: str) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The request is larger than {limit} bytes.", limit=limit, setting=setting)

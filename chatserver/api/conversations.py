@@ -90,6 +90,7 @@ class ConversationCalls:
             body=NewMessage,
             body_example={"content": "What is a token?"},
             body_limit=self.turn_bytes,
+            body_setting="turn_bytes",
             idempotent=True,
             answers=(
                 Answer(description="It is accepted.", status=202, model=AcceptedTurn),

@@ -40,6 +40,7 @@ class GenerationCalls:
             body=NewGeneration,
             body_example={"prompt": "Name three rivers.", "priority": "background"},
             body_limit=self.generation_bytes,
+            body_setting="generation_bytes",
             idempotent=True,
             answers=(
                 Answer(description="It is accepted.", status=202, model=AcceptedWork),

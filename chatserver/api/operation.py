@@ -85,8 +85,9 @@ class Operation(Generic[P, Q, B]):
     body: type[B] | None = None
     #: A JSON value that fits `body`.
     body_example: Any = None
-    #: Bytes.
+    #: Bytes, and the setting that says so, where one does.
     body_limit: int = 64 * 1024
+    body_setting: str = ""
     #: Seconds.
     body_deadline: float = DEADLINE
     #: Whether it takes an Idempotency-Key.
@@ -140,7 +141,13 @@ class Operation(Generic[P, Q, B]):
     async def _body(self, request: Request) -> BaseModel:
         if not self.body:
             return Nothing()
-        return await read_model(request, self.body, limit=self.body_limit, deadline=self.body_deadline)
+        return await read_model(
+            request,
+            self.body,
+            limit=self.body_limit,
+            deadline=self.body_deadline,
+            setting=self.body_setting,
+        )
 
 
 def _path(model: type[BaseModel], given: Mapping[str, Any]) -> BaseModel:

@@ -88,7 +88,9 @@ def _response(scope: Scope, error: Exception) -> Response:
     told = _from_http(error) if isinstance(error, HTTPException) else error
     response = problem_response(told, request_id)
     # For whoever counts what is refused.
-    scope.setdefault("state", {})["problem"] = getattr(told, "code", ChatserverError.code)
+    scope.setdefault("state", {})["problem"] = (
+        (told.code, told.setting) if isinstance(told, ChatserverError) else (ChatserverError.code, "")
+    )
     if response.status_code == ChatserverError.status:
         log.error(
             "unexpected_error",

@@ -56,7 +56,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self._door.limits.sockets:
-            self._refuse(Full("This server has as many connections as it takes; try again in a moment."))
+            self._refuse(Full("This server has as many sockets open as it takes.", setting="sockets"))
             self.transport.close()
         else:
             self._set_deadline()
@@ -129,7 +129,9 @@ class Connection(HttpToolsProtocol):
 
     def _too_large(self) -> HeadTooLarge:
         limit = self._door.limits.head_bytes
-        return HeadTooLarge(f"The head of a request may have {limit} bytes.", limit=limit)
+        return HeadTooLarge(
+            f"The head of a request may have {limit} bytes.", limit=limit, setting="head_bytes"
+        )
 
     def _set_deadline(self) -> None:
         self._deadline = self.loop.call_later(self._door.limits.head_timeout_s, self._come_too_late)
@@ -146,9 +148,8 @@ class Connection(HttpToolsProtocol):
             self._set_deadline()
         elif self._in_head:
             seconds = self._door.limits.head_timeout_s
-            self._refuse(
-                RequestTimeout(f"The head of the request wasn't complete after {seconds:g} seconds.")
-            )
+            late = f"The head of the request wasn't complete after {seconds:g} seconds."
+            self._refuse(RequestTimeout(late, setting="head_timeout_s"))
         else:
             # Nothing was asked, so there is nothing to answer: browsers open connections in advance.
             self.transport.close()
@@ -157,7 +158,7 @@ class Connection(HttpToolsProtocol):
         """Say why, unless an answer is on its way, and close."""
         self._refused = True
         self._clear_deadline()
-        self._door.metrics.rejected(error.code)
+        self._door.metrics.rejected(error.code, error.setting)
         if self.transport.is_closing() or not self._idle:
             self.transport.close()
             return

@@ -22,7 +22,7 @@ class CountRequests:
                 route = getattr(scope.get("route"), "path", "unknown")
                 self._metrics.http_request(route, scope["method"], message["status"])
                 if problem := scope.get("state", {}).get("problem"):
-                    self._metrics.rejected(problem)
+                    self._metrics.rejected(*problem)
             return send(message)
 
         return await self.app(scope, receive, count)  # type: ignore[arg-type]

@@ -137,6 +137,8 @@ def _make_engine(
 ) -> Engine:
     generation, fleet = settings.generation, prompts.fleet
     slots = Slots(settings.ollama.slots, fleet.hosts)
+    shelf = Shelf(generation.keep_finished_s, generation.keep_finished_bytes)
+    metrics.watch_finished_logs(lambda: shelf.size)
 
     def make_runner(engine: Engine) -> Runner:
         return Runner(
@@ -155,7 +157,7 @@ def _make_engine(
     return Engine(
         order=FirstCome(),
         slots=slots,
-        shelf=Shelf(generation.keep_finished_s, generation.keep_finished_bytes),
+        shelf=shelf,
         clock=clock,
         most_waiting=settings.limits.waiting,
         most_each=settings.limits.outstanding_per_user,

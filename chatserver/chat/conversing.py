@@ -140,6 +140,7 @@ class Conversing:
                 f"A message may have {self.most_characters} characters; this one has {len(content)}.",
                 field="content",
                 limit=self.most_characters,
+                setting="content_characters",
             )
 
 

@@ -254,12 +254,13 @@ class Engine:
         if self.draining:
             raise Draining
         if len(self._order) + self._arriving >= self._most_waiting:
-            raise Full
+            raise Full(setting="waiting")
         if self._unfinished[account] >= self._most_each:
             raise TooMany(
                 f"At most {self._most_each} answers may be on their way at once; wait for one to end.",
                 retry_after=_TRY_AGAIN_S,
                 limit=self._most_each,
+                setting="outstanding_per_user",
             )
 
     def _add(self, job: Job) -> None:

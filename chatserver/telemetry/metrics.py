@@ -64,6 +64,7 @@ class Metrics:
         self._upstream_requests = counter("upstream_requests", "Requests to model servers.", "outcome")
         self._http_requests = counter("http_requests", "HTTP requests.", "route", "method", "status")
         self._rejected = counter("rejected", "Requests refused, by error code.", "code")
+        self._limits_reached = counter("limits_reached", "Requests refused, by the limit's setting.", "limit")
         self._first_token = histogram(
             "first_token_seconds", "From acceptance to the first token.", _FIRST_TOKEN_S, "class"
         )
@@ -111,8 +112,11 @@ class Metrics:
         # Anyone can make up methods, and each would be a series for ever.
         self._http_requests.labels(route, method if method in _METHODS else "other", str(status)).inc()
 
-    def rejected(self, code: str) -> None:
+    def rejected(self, code: str, setting: str = "") -> None:
+        """`setting` is the limit that was reached, where it was one."""
         self._rejected.labels(code).inc()
+        if setting:
+            self._limits_reached.labels(setting).inc()
 
     def committed(self, writes: int, seconds: float) -> None:
         self._commit_writes.observe(writes)
@@ -125,6 +129,10 @@ class Metrics:
     def watch_generations(self, source: Callable[[], Mapping[str, int]]) -> None:
         """Ask `source` how many generations are in each status that isn't final."""
         self._watched.generations = source
+
+    def watch_finished_logs(self, source: Callable[[], int]) -> None:
+        """Ask `source` for the bytes that finished logs take."""
+        self._watched.finished_bytes = source
 
     def watch_sockets(self, source: Callable[[], int]) -> None:
         """Ask `source` how many TCP connections are open."""
@@ -141,6 +149,7 @@ class _Watched(Collector):
         self.queue: Callable[[], Mapping[str, Lane]] = dict
         self.generations: Callable[[], Mapping[str, int]] = dict
         self.sockets: Callable[[], int] = int
+        self.finished_bytes: Callable[[], int] = int
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         lanes = self.queue()
@@ -152,6 +161,9 @@ class _Watched(Collector):
             {name: lane.oldest_age_s for name, lane in lanes.items()},
         )
         yield _gauge("generations", "Generations that haven't ended.", "status", self.generations())
+        yield GaugeMetricFamily(
+            "chatserver_finished_logs_bytes", "Memory of finished logs.", value=self.finished_bytes()
+        )
         yield GaugeMetricFamily("chatserver_sockets", "Open TCP connections.", value=self.sockets())
         yield GaugeMetricFamily("chatserver_asyncio_tasks", "Tasks of the event loop.", value=_task_count())
 

@@ -66,6 +66,7 @@ class Outgoing:
                 f"A connection may follow {self._most_sources} things at once.",
                 retry_after=1,
                 limit=self._most_sources,
+                setting="subscriptions_per_connection",
             )
 
     def leave(self, name: str) -> None:

@@ -32,7 +32,8 @@ class Readers:
     def check_room(self) -> None:
         """Full when there are as many readers as may be."""
         if len(self._open) >= self._most:
-            raise Full("This server has as many connections as it takes; try again in a moment.")
+            sentence = "This server has as many connections as it takes; try again in a moment."
+            raise Full(sentence, setting="connections")
 
     def __len__(self) -> int:
         return len(self._open)

@@ -16,7 +16,7 @@ from chatserver.access.hosts import Hosts
 from chatserver.access.tickets import Grant
 from chatserver.chat.conversing import Conversing, Turn
 from chatserver.chat.work import Work
-from chatserver.errors import ChatserverError
+from chatserver.errors import ChatserverError, PayloadTooLarge
 from chatserver.generation.position import START, Position
 from chatserver.generation.principal import Principal
 from chatserver.storage.turns import Current
@@ -76,7 +76,7 @@ class Socket:
             with self.readers.reading("websocket", connection.leave):
                 await connection.run()
         except ChatserverError as error:
-            self.metrics.rejected(error.code)
+            self.metrics.rejected(error.code, error.setting)
             await websocket.close(error.close_code, error.code)
 
 
@@ -132,6 +132,8 @@ class Connection:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
+                if message.get("code") == PayloadTooLarge.close_code:
+                    self._shared.metrics.rejected(PayloadTooLarge.code, "message_bytes")
                 return
             text = message.get("text")
             if len(self._inbox) >= _INBOX:
@@ -175,7 +177,7 @@ class Connection:
         except Flooded:
             raise
         except ChatserverError as error:
-            self._shared.metrics.rejected(error.code)
+            self._shared.metrics.rejected(error.code, error.setting)
             facts = problem_facts(error, self._request_id)
             known = ref if isinstance(ref, str) and len(ref) <= 64 else None
             self._outgoing.answer({**facts, "type": "error", "ref": known})
