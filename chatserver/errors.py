@@ -6,6 +6,7 @@ ChatserverError
 │   ├── Unauthenticated · Forbidden ─ ForeignOrigin, ForeignHost
 │   ├── NotFound · MethodNotAllowed · RequestTimeout · PayloadTooLarge ─ HeadTooLarge
 │   ├── Conflict ─ TurnInProgress, KeyReused
+│   ├── PreconditionFailed
 │   └── TooMany
 ├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining, StoreUnavailable
 ├── UpstreamError         what a model server did to a generation ─ Unreachable, ModelNotFound,
@@ -174,6 +175,14 @@ class KeyReused(Conflict):
     """This Idempotency-Key was used for a different request."""
 
     code = "key_reused"
+
+
+class PreconditionFailed(RequestError):
+    """It has changed since the version that If-Match names; read it again."""
+
+    status = 412
+    code = "precondition_failed"
+    title = "Changed meanwhile"
 
 
 class TooMany(RequestError):

@@ -1,41 +1,40 @@
-"""Conversations and their messages."""
+"""Conversations: begin, list, look at, change and delete them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.responses import Response
 
 from chatserver.access.gate import Gate
-from chatserver.api.inbound import BranchPage, ConversationPage, NewConversation, NewMessage, OfOne
-from chatserver.api.operation import Answer, Call, Nothing, Operation
-from chatserver.api.outbound import AcceptedTurn, ConversationList, MessageList
-from chatserver.api.streams import EVENT_STREAM, Streams, wants_events
-from chatserver.chat.accepting import Receipt
-from chatserver.chat.conversing import Conversing, Turn
-from chatserver.chat.resources import ConversationResource, MessageResource
-from chatserver.errors import NotFound, TurnInProgress, Unavailable
-from chatserver.storage.turns import Current
+from chatserver.api.inbound import ChangedConversation, ConversationPage, NewConversation, OfOne
+from chatserver.api.operation import Answer, AnyOperation, Call, Nothing, Operation
+from chatserver.api.outbound import ConversationList
+from chatserver.api.streams import accepted_response
+from chatserver.api.tags import expected, is_known, tagged, unchanged
+from chatserver.chat.changing import Changing
+from chatserver.chat.conversing import Conversing
+from chatserver.chat.resources import ConversationResource
+from chatserver.errors import TooMany, Unavailable
+from chatserver.storage.records import Conversation
 
 TAG = "Conversations"
-
-
-def accepted_response(receipt: Receipt) -> Response:
-    return Response(receipt.body, status_code=receipt.status, media_type="application/json")
+_ALL = "/api/v1/conversations"
+_ONE = "/api/v1/conversations/{id}"
 
 
 @dataclass(frozen=True)
 class ConversationCalls:
     gate: Gate
     conversing: Conversing
-    streams: Streams
-    #: Bytes a turn may have.
-    turn_bytes: int
+    changing: Changing
 
-    def operations(self) -> Iterable[Operation[Any, Any, Any]]:
-        yield Operation[Nothing, Nothing, NewConversation](
+    def operations(self) -> Iterable[AnyOperation]:
+        return self._creating(), self._listing(), self._looking(), self._changing(), self._deleting()
+
+    def _creating(self) -> AnyOperation:
+        return Operation(
             method="POST",
-            path="/api/v1/conversations",
+            path=_ALL,
             name="create_conversation",
             tag=TAG,
             summary="Begin a conversation",
@@ -44,11 +43,21 @@ class ConversationCalls:
             body_example={"title": "Travel plans"},
             idempotent=True,
             answers=(Answer(description="It is there.", status=201, model=ConversationResource),),
-            errors=(Unavailable,),
+            errors=(TooMany, Unavailable),
         )
-        yield Operation[Nothing, ConversationPage, Nothing](
+
+    async def create(self, call: Call[Nothing, Nothing, NewConversation]) -> Response:
+        caller, body = self.gate.caller(call.request), call.body
+        return accepted_response(
+            await self.conversing.create(
+                caller, body.title, body.model, body.system, key=call.idempotency_key
+            )
+        )
+
+    def _listing(self) -> AnyOperation:
+        return Operation(
             method="GET",
-            path="/api/v1/conversations",
+            path=_ALL,
             name="list_conversations",
             tag=TAG,
             summary="List your conversations, last active first",
@@ -56,87 +65,73 @@ class ConversationCalls:
             query=ConversationPage,
             answers=(Answer(description="A page.", model=ConversationList),),
         )
-        yield Operation[OfOne, Nothing, Nothing](
-            method="GET",
-            path="/api/v1/conversations/{id}",
-            name="get_conversation",
-            tag=TAG,
-            summary="Look at a conversation",
-            handler=self.get,
-            path_model=OfOne,
-            answers=(Answer(description="As it is now.", model=ConversationResource),),
-        )
-        yield Operation[OfOne, BranchPage, Nothing](
-            method="GET",
-            path="/api/v1/conversations/{id}/messages",
-            name="list_messages",
-            tag=TAG,
-            summary="Read a branch of a conversation, newest page first",
-            handler=self.messages,
-            path_model=OfOne,
-            query=BranchPage,
-            answers=(Answer(description="A page, ascending.", model=MessageList),),
-        )
-        yield Operation[OfOne, Nothing, NewMessage](
-            method="POST",
-            path="/api/v1/conversations/{id}/messages",
-            name="send_message",
-            tag=TAG,
-            summary="Send a message and have it answered",
-            description="Both the message and its answer's generation are on disk before this is answered. "
-            "With `Accept: text/event-stream` the answer is the stream itself: first the event `accepted`.",
-            handler=self.send,
-            path_model=OfOne,
-            body=NewMessage,
-            body_example={"content": "What is a token?"},
-            body_limit=self.turn_bytes,
-            body_setting="turn_bytes",
-            idempotent=True,
-            answers=(
-                Answer(description="It is accepted.", status=202, model=AcceptedTurn),
-                Answer(
-                    description="The stream, where it was asked for.",
-                    media_type=EVENT_STREAM,
-                    example='event: accepted\ndata: {"message":{},"generation":{}}\n\n',
-                ),
-            ),
-            errors=(NotFound, TurnInProgress, Unavailable),
-        )
-
-    async def create(self, call: Call[Nothing, Nothing, NewConversation]) -> Response:
-        principal, body = self.gate.principal(call.request), call.body
-        return accepted_response(
-            await self.conversing.create(
-                principal, body.title, body.model, body.system, key=call.idempotency_key
-            )
-        )
 
     async def list(self, call: Call[Nothing, ConversationPage, Nothing]) -> ConversationList:
         principal = self.gate.principal(call.request)
         page = await self.conversing.page(principal, call.query.limit, call.query.cursor)
         return ConversationList(items=[*map(ConversationResource.of, page.items)], next_cursor=page.next)
 
-    async def get(self, call: Call[OfOne, Nothing, Nothing]) -> ConversationResource:
+    def _looking(self) -> AnyOperation:
+        return Operation(
+            method="GET",
+            path=_ONE,
+            name="get_conversation",
+            tag=TAG,
+            summary="Look at a conversation",
+            handler=self.get,
+            path_model=OfOne,
+            tagged=True,
+            answers=(Answer(description="As it is now.", model=ConversationResource),),
+        )
+
+    async def get(self, call: Call[OfOne, Nothing, Nothing]) -> Response:
         principal = self.gate.principal(call.request)
-        return ConversationResource.of(await self.conversing.get(principal, call.path.id))
+        found = await self.conversing.get(principal, call.path.id)
+        return unchanged(found.change) if is_known(call.request.headers, found.change) else _shown(found)
 
-    async def messages(self, call: Call[OfOne, BranchPage, Nothing]) -> MessageList:
-        principal, query = self.gate.principal(call.request), call.query
-        page, change = await self.conversing.branch(
-            principal, call.path.id, query.leaf, query.before, query.limit
+    def _changing(self) -> AnyOperation:
+        return Operation(
+            method="PATCH",
+            path=_ONE,
+            name="change_conversation",
+            tag=TAG,
+            summary="Change a conversation's title, model, system prompt or current leaf",
+            description="What isn't named stays. A title set here is never overwritten by an automatic one; "
+            "null takes it away, and leaves it to the server again. Null for `model` stands for the server's "
+            "default, for `system` for none. A change that changes nothing is told to nobody.",
+            handler=self.change,
+            path_model=OfOne,
+            body=ChangedConversation,
+            body_example={"title": "Travel plans", "system": None},
+            tagged=True,
+            answers=(Answer(description="As it is now.", model=ConversationResource),),
+            errors=(Unavailable,),
         )
-        return MessageList(items=[*map(MessageResource.of, page.items)], next_before=page.next, change=change)
 
-    async def send(self, call: Call[OfOne, Nothing, NewMessage]) -> Response:
-        caller, body = self.gate.caller(call.request), call.body
-        self.streams.check_room(call.request)
-        turn = Turn(
-            content=body.content,
-            parent=body.parent if "parent" in body.model_fields_set else Current.LEAF,
-            model=body.model,
-            options=body.options.given() if body.options else None,
+    async def change(self, call: Call[OfOne, Nothing, ChangedConversation]) -> Response:
+        principal, version = self.gate.principal(call.request), expected(call.request.headers)
+        return _shown(await self.changing.change(principal, call.path.id, call.body.changes(), version))
+
+    def _deleting(self) -> AnyOperation:
+        return Operation(
+            method="DELETE",
+            path=_ONE,
+            name="delete_conversation",
+            tag=TAG,
+            summary="Delete a conversation with all that hangs on it",
+            description="Answers that are queued or being made end as cancelled, and their readers are told; "
+            "who watches the conversation gets `deleted`. Afterwards none of it is there any more, and a "
+            "second deletion finds nothing.",
+            handler=self.delete,
+            path_model=OfOne,
+            answers=(Answer(description="It is gone.", status=204),),
+            errors=(Unavailable,),
         )
-        receipt = await self.conversing.send(caller, call.path.id, turn, call.idempotency_key)
-        if wants_events(call.request):
-            return await self.streams.after_accepting(caller.principal, receipt)
-        return accepted_response(receipt)
+
+    async def delete(self, call: Call[OfOne, Nothing, Nothing]) -> Response:
+        await self.changing.delete(self.gate.principal(call.request), call.path.id)
+        return Response(status_code=204)
+
+
+def _shown(conversation: Conversation) -> Response:
+    return tagged(ConversationResource.of(conversation), conversation.change)

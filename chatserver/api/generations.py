@@ -2,21 +2,21 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.responses import Response
 
 from chatserver.access.gate import Gate
-from chatserver.api.conversations import accepted_response
 from chatserver.api.inbound import GenerationPage, NewGeneration, OfOne
-from chatserver.api.operation import Answer, Call, Nothing, Operation
+from chatserver.api.operation import Answer, AnyOperation, Call, Nothing, Operation
 from chatserver.api.outbound import AcceptedWork, GenerationList
-from chatserver.api.streams import EVENT_STREAM, Streams, wants_events
+from chatserver.api.streams import Streams, answered_by_stream
 from chatserver.chat.resources import GenerationResource
 from chatserver.chat.work import HandedIn, Work
-from chatserver.errors import ContextTooLong, Unavailable
+from chatserver.errors import ContextTooLong, TooMany, Unavailable
 
 TAG = "Generations"
+_ALL = "/api/v1/generations"
+_ONE = "/api/v1/generations/{id}"
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,13 @@ class GenerationCalls:
     #: Bytes that work may have, with its images.
     generation_bytes: int
 
-    def operations(self) -> Iterable[Operation[Any, Any, Any]]:
-        yield Operation[Nothing, Nothing, NewGeneration](
+    def operations(self) -> Iterable[AnyOperation]:
+        return self._creating(), self._listing(), self._looking(), self._cancelling()
+
+    def _creating(self) -> AnyOperation:
+        return Operation(
             method="POST",
-            path="/api/v1/generations",
+            path=_ALL,
             name="create_generation",
             tag=TAG,
             summary="Hand in work for a model",
@@ -44,46 +47,9 @@ class GenerationCalls:
             idempotent=True,
             answers=(
                 Answer(description="It is accepted.", status=202, model=AcceptedWork),
-                Answer(
-                    description="The stream, where it was asked for.",
-                    media_type=EVENT_STREAM,
-                    example='event: accepted\ndata: {"generation":{}}\n\n',
-                ),
+                answered_by_stream('{"generation":{}}'),
             ),
-            errors=(ContextTooLong, Unavailable),
-        )
-        yield Operation[Nothing, GenerationPage, Nothing](
-            method="GET",
-            path="/api/v1/generations",
-            name="list_generations",
-            tag=TAG,
-            summary="List your generations, newest first",
-            handler=self.list,
-            query=GenerationPage,
-            answers=(Answer(description="A page.", model=GenerationList),),
-        )
-        yield Operation[OfOne, Nothing, Nothing](
-            method="GET",
-            path="/api/v1/generations/{id}",
-            name="get_generation",
-            tag=TAG,
-            summary="Look at a generation, with its text so far",
-            handler=self.get,
-            path_model=OfOne,
-            answers=(Answer(description="As it is now.", model=GenerationResource),),
-        )
-        yield Operation[OfOne, Nothing, Nothing](
-            method="POST",
-            path="/api/v1/generations/{id}/cancel",
-            name="cancel_generation",
-            tag=TAG,
-            summary="Stop a generation",
-            description="Noted on disk before this is answered; the model is stopped at once. Doing it "
-            "again, or after the end, changes nothing.",
-            handler=self.cancel,
-            path_model=OfOne,
-            answers=(Answer(description="It ends.", status=202, model=GenerationResource),),
-            errors=(Unavailable,),
+            errors=(ContextTooLong, TooMany, Unavailable),
         )
 
     async def create(self, call: Call[Nothing, Nothing, NewGeneration]) -> Response:
@@ -97,17 +63,54 @@ class GenerationCalls:
             expires_in_s=body.expires_in,
         )
         receipt = await self.work.hand_in(caller, work, call.idempotency_key)
-        if wants_events(call.request):
-            return await self.streams.after_accepting(caller.principal, receipt)
-        return accepted_response(receipt)
+        return await self.streams.or_receipt(call.request, caller.principal, receipt)
+
+    def _listing(self) -> AnyOperation:
+        return Operation(
+            method="GET",
+            path=_ALL,
+            name="list_generations",
+            tag=TAG,
+            summary="List your generations, newest first",
+            handler=self.list,
+            query=GenerationPage,
+            answers=(Answer(description="A page.", model=GenerationList),),
+        )
 
     async def list(self, call: Call[Nothing, GenerationPage, Nothing]) -> GenerationList:
         principal, query = self.gate.principal(call.request), call.query
         page = await self.work.page(principal, query.status, query.limit, query.cursor)
         return GenerationList(items=[*map(self.work.shown, page.items)], next_cursor=page.next)
 
+    def _looking(self) -> AnyOperation:
+        return Operation(
+            method="GET",
+            path=_ONE,
+            name="get_generation",
+            tag=TAG,
+            summary="Look at a generation, with its text so far",
+            handler=self.get,
+            path_model=OfOne,
+            answers=(Answer(description="As it is now.", model=GenerationResource),),
+        )
+
     async def get(self, call: Call[OfOne, Nothing, Nothing]) -> GenerationResource:
         return await self.work.get(self.gate.principal(call.request), call.path.id)
+
+    def _cancelling(self) -> AnyOperation:
+        return Operation(
+            method="POST",
+            path=f"{_ONE}/cancel",
+            name="cancel_generation",
+            tag=TAG,
+            summary="Stop a generation",
+            description="Noted on disk before this is answered; the model is stopped at once. Doing it "
+            "again, or after the end, changes nothing.",
+            handler=self.cancel,
+            path_model=OfOne,
+            answers=(Answer(description="It ends.", status=202, model=GenerationResource),),
+            errors=(Unavailable,),
+        )
 
     async def cancel(self, call: Call[OfOne, Nothing, Nothing]) -> GenerationResource:
         return await self.work.cancel(self.gate.principal(call.request), call.path.id)

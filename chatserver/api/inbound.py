@@ -4,7 +4,8 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from chatserver.generation.states import Lane, Status
@@ -73,6 +74,28 @@ class NewConversation(Inbound):
     title: Title | None = None
     model: ModelName | None = None
     system: System | None = None
+
+
+class ChangedConversation(Inbound):
+    """What is to be different; what is left out stays."""
+
+    title: Title | None = Field(default=None, description="Null leaves the title to the server.")
+    model: ModelName | None = Field(default=None, description="Null stands for the server's default.")
+    system: System | None = Field(default=None, description="Null stands for none.")
+    leaf: Id | SkipJsonSchema[None] = Field(
+        default=None,
+        description="Any message of it: the current branch goes on to the newest below this one.",
+    )
+
+    @field_validator("leaf")
+    @classmethod
+    def _check_leaf(cls, leaf: str | None) -> str | None:
+        if leaf is None:
+            raise PydanticCustomError("leaf", "should be a message: what was said can't be made unsaid")
+        return leaf
+
+    def changes(self) -> dict[str, str | None]:
+        return self.model_dump(exclude_unset=True)
 
 
 class NewMessage(Inbound):

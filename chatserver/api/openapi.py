@@ -168,6 +168,9 @@ class _Writer:
                 ]
         if operation.idempotent:
             parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
+        if operation.tagged:
+            condition = "IfNoneMatch" if operation.method == "GET" else "IfMatch"
+            parameters.append({"$ref": f"#/components/parameters/{condition}"})
         return [*parameters, REQUEST_ID_PARAMETER]
 
     def _request_body(self, operation: Operation[Any, Any, Any], model: type[BaseModel]) -> Json:
@@ -184,6 +187,8 @@ class _Writer:
         responses: Json = {}
         for answer in operation.answers:
             self._add_answer(responses, answer)
+        if operation.tagged:
+            _add_tags(operation, responses)
         by_status: dict[int, list[Kind]] = {}
         for kind in self._refusals(operation):
             by_status.setdefault(kind.status, []).append(kind)
@@ -211,6 +216,16 @@ class _Writer:
         if answer.example is not None:
             content["example"] = answer.example
         response.setdefault("content", {})[answer.media_type] = content
+
+
+def _add_tags(operation: Operation[Any, Any, Any], responses: Json) -> None:
+    answered = responses[str(operation.answers[0].status)]
+    answered["headers"]["ETag"] = {"$ref": "#/components/headers/ETag"}
+    if operation.method == "GET":
+        responses["304"] = {
+            "description": "It is as the ETag in `If-None-Match` says.",
+            "headers": answered["headers"],
+        }
 
 
 def _schemas(api: Api) -> tuple[dict[tuple[type[BaseModel], str], Json], Json]:
@@ -289,6 +304,10 @@ _HEADERS: Json = {
         "description": "Seconds after which another try is worth it.",
         "schema": {"type": "integer", "minimum": 0},
     },
+    "ETag": {
+        "description": "The number of the newest change, for `If-None-Match` and `If-Match`.",
+        "schema": {"type": "string"},
+    },
 }
 _PARAMETERS: Json = {
     "RequestId": {
@@ -304,5 +323,19 @@ _PARAMETERS: Json = {
         "required": False,
         "description": "For 24 hours the same key and body do the work once and give the same answer.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,64}$"},
+    },
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "required": False,
+        "description": "The ETag of what you have: where it is still so, that is all that is said.",
+        "schema": {"type": "string"},
+    },
+    "IfMatch": {
+        "name": "If-Match",
+        "in": "header",
+        "required": False,
+        "description": "The ETag of what you have seen: where anything has changed since, nothing is done.",
+        "schema": {"type": "string"},
     },
 }

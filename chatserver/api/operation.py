@@ -24,6 +24,7 @@ from chatserver.errors import (
     MalformedRequest,
     NotFound,
     PayloadTooLarge,
+    PreconditionFailed,
     RequestTimeout,
     Unsupported,
 )
@@ -92,6 +93,8 @@ class Operation(Generic[P, Q, B]):
     body_deadline: float = DEADLINE
     #: Whether it takes an Idempotency-Key.
     idempotent: bool = False
+    #: Whether its answers carry an ETag: reads compare it with If-None-Match, changes with If-Match.
+    tagged: bool = False
     #: Names of the security schemes any of which lets a caller in: () for everybody, None for the usual ones.
     security: tuple[str, ...] | None = None
 
@@ -117,6 +120,8 @@ class Operation(Generic[P, Q, B]):
             found += [MalformedRequest, RequestTimeout, PayloadTooLarge, Unsupported, Invalid]
         if self.idempotent:
             found += [KeyReused, Invalid]
+        if self.tagged and self.method != "GET":
+            found += [PreconditionFailed, Invalid]
         return tuple(dict.fromkeys(found))
 
     async def respond(self, request: Request) -> Response:
@@ -148,6 +153,9 @@ class Operation(Generic[P, Q, B]):
             deadline=self.body_deadline,
             setting=self.body_setting,
         )
+
+
+AnyOperation = Operation[Any, Any, Any]
 
 
 def _path(model: type[BaseModel], given: Mapping[str, Any]) -> BaseModel:
@@ -188,9 +196,9 @@ def _idempotency_key(headers: Headers) -> str | None:
     return key
 
 
-def routes(operations: Iterable[Operation[Any, Any, Any]]) -> list[Route]:
+def routes(operations: Iterable[AnyOperation]) -> list[Route]:
     """One route for each path, so that a 405 can name every method the path knows."""
-    by_path: dict[str, dict[str, Operation[Any, Any, Any]]] = {}
+    by_path: dict[str, dict[str, AnyOperation]] = {}
     for operation in operations:
         methods = by_path.setdefault(operation.path, {})
         if operation.method in methods:
@@ -205,7 +213,7 @@ class _Endpoint:
     Starlette would wrap a function once more to look for errors, and every event of a stream with it.
     """
 
-    def __init__(self, methods: Mapping[str, Operation[Any, Any, Any]]) -> None:
+    def __init__(self, methods: Mapping[str, AnyOperation]) -> None:
         self._methods = methods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

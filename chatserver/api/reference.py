@@ -128,9 +128,12 @@ class Frame(
 
 
 class ConversationFrame(BaseModel):
-    """Something in a conversation as it is now; `id` is the number of its last change."""
+    """Something in a conversation as it is now; `id` is the number of its last change.
 
-    type: Literal["message", "generation", "conversation", "reset"]
+    `reset`: read the conversation again. `deleted`: it is gone, and nothing follows.
+    """
+
+    type: Literal["message", "generation", "conversation", "reset", "deleted"]
     conversation: str
     id: int
     resource: MessageResource | GenerationResource | ConversationResource | None = None

@@ -44,6 +44,19 @@ EVENTS_ANSWERS = (
 )
 
 
+def answered_by_stream(accepted: str) -> Answer:
+    """Say how a POST is answered by the stream of what it began; `accepted` is its first event's data."""
+    return Answer(
+        description="The stream, where it was asked for.",
+        media_type=EVENT_STREAM,
+        example=f"event: accepted\ndata: {accepted}\n\n",
+    )
+
+
+def accepted_response(receipt: Receipt) -> Response:
+    return Response(receipt.body, status_code=receipt.status, media_type="application/json")
+
+
 def wants_events(request: Request) -> bool:
     return EVENT_STREAM in request.headers.get("accept", "").lower()
 
@@ -103,8 +116,10 @@ class Streams:
         if wants_events(request):
             self.readers.check_room()
 
-    async def after_accepting(self, principal: Principal, receipt: Receipt) -> Response:
-        """Answer an accepted request with the stream of its generation itself."""
+    async def or_receipt(self, request: Request, principal: Principal, receipt: Receipt) -> Response:
+        """Answer an accepted request: with the stream of its generation itself, where that was asked for."""
+        if not wants_events(request):
+            return accepted_response(receipt)
         opener = await self.sources.generation(principal, receipt.generation, START)
         return self._events(opener, sse.event("accepted", receipt.body))
 

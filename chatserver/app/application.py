@@ -19,6 +19,7 @@ from chatserver.api.conversations import ConversationCalls
 from chatserver.api.docs import Handbook
 from chatserver.api.entrance import EntranceCalls
 from chatserver.api.generations import GenerationCalls
+from chatserver.api.messages import MessageCalls
 from chatserver.api.operating import Check, OperatingCalls
 from chatserver.api.operation import Operation
 from chatserver.api.outbound import PartHealth
@@ -29,6 +30,7 @@ from chatserver.api.streams import Streams
 from chatserver.app.middleware import CountRequests
 from chatserver.app.parts import Parts
 from chatserver.chat.accepting import Accepting
+from chatserver.chat.changing import Changing
 from chatserver.chat.conversing import Conversing
 from chatserver.chat.work import Work
 from chatserver.errors import StoreUnavailable
@@ -88,7 +90,8 @@ def build_application(parts: Parts) -> Starlette:
         limits=_told(limits),
     )
     operations = [
-        *ConversationCalls(gate, conversing, streams, limits.turn_bytes).operations(),
+        *ConversationCalls(gate, conversing, Changing(parts.engine, store.writer)).operations(),
+        *MessageCalls(gate, conversing, streams, limits.turn_bytes).operations(),
         *GenerationCalls(gate, work, streams, limits.generation_bytes).operations(),
         *streams.operations(),
         *EntranceCalls(gate, parts.fleet, work, conversing, Page.find()).operations(),
@@ -126,8 +129,16 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
             allow_origins=origins,
             allow_credentials=True,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"],
+            allow_headers=[
+                "Content-Type",
+                "Idempotency-Key",
+                "If-Match",
+                "If-None-Match",
+                "Last-Event-ID",
+                "X-Request-ID",
+            ],
             expose_headers=[
+                "ETag",
                 "RateLimit-Limit",
                 "RateLimit-Remaining",
                 "RateLimit-Reset",

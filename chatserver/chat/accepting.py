@@ -44,11 +44,21 @@ class Accepting:
     async def accept(
         self, caller: Caller, key: Idempotency | None, prepare: Callable[[], Awaitable[A]]
     ) -> Receipt:
-        """Accept what `prepare` makes; a repeat gets its first answer, whatever a new one would get now."""
-        try:
-            self.allowances.take(caller)
+        """Accept what `prepare` makes; a repeat gets its first answer."""
+
+        async def admit() -> Receipt:
             command = await prepare()
             return await self.engine.carry(self._commit(caller, command))
+
+        return await self.allowed(caller, key, admit)
+
+    async def allowed(
+        self, caller: Caller, key: Idempotency | None, do: Callable[[], Awaitable[Receipt]]
+    ) -> Receipt:
+        """Do it within the caller's allowance; a repeat gets its first answer in any case."""
+        try:
+            self.allowances.take(caller)
+            return await do()
         except (Unavailable, TooMany, ContextTooLong):
             # Looked up only here: what isn't refused finds its key in its own transaction.
             found = await self._repeated(caller, key)

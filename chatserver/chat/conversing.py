@@ -54,27 +54,32 @@ class Conversing:
 
     async def create(
         self,
-        principal: Principal,
+        caller: Caller,
         title: str | None,
         model: str | None,
         system: str | None,
         key: str | None,
     ) -> Receipt:
         body = {"title": title, "model": model, "system": system}
-        created = await self.writer.submit(
-            CreateConversation(
-                id=new_id(CONVERSATION),
-                principal=principal,
-                title=title,
-                model=model,
-                system=system,
-                now_ms=self.clock.wall_ms(),
-                idempotency=idempotency(key, "create_conversation", "", body),
-                reply=_created,
+        known_by = idempotency(key, "create_conversation", "", body)
+
+        async def create() -> Receipt:
+            created = await self.writer.submit(
+                CreateConversation(
+                    id=new_id(CONVERSATION),
+                    principal=caller.principal,
+                    title=title,
+                    model=model,
+                    system=system,
+                    now_ms=self.clock.wall_ms(),
+                    idempotency=known_by,
+                    reply=_created,
+                )
             )
-        )
-        stored = created.replayed or _created(created.conversation)
-        return Receipt(stored.status, stored.body)
+            stored = created.replayed or _created(created.conversation)
+            return Receipt(stored.status, stored.body)
+
+        return await self.accepting.allowed(caller, known_by, create)
 
     async def send(
         self,
@@ -121,10 +126,8 @@ class Conversing:
 
     async def branch(
         self, principal: Principal, conversation: str, leaf: str | None, before: str | None, limit: int
-    ) -> tuple[Page[Message], int]:
-        """Read a page of a branch and the change number that was reached before it was read."""
-        change = (await self.conversations.get(principal, conversation)).change
-        return await self.messages.branch(principal, conversation, leaf, before, limit), change
+    ) -> Page[Message]:
+        return await self.messages.branch(principal, conversation, leaf, before, limit)
 
     async def _model(self, principal: Principal, conversation: str, turn: Turn) -> str:
         if turn.model:

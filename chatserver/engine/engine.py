@@ -73,7 +73,8 @@ class Engine:
         self._tasks: set[asyncio.Task[None]] = set()
         #: Those of them that wait for another slot.
         self._between: set[asyncio.Task[None]] = set()
-        self._accepting: set[asyncio.Task[Any]] = set()
+        #: Changes of the store that the engine has to follow.
+        self._carried: set[asyncio.Task[Any]] = set()
         self._pace = Pace()
         self._runner = make_runner(self)
         #: New work is refused; what is here goes on.
@@ -90,11 +91,11 @@ class Engine:
     def jobs(self) -> Iterable[Job]:
         return list(self._jobs.values())
 
-    async def carry(self, accepting: Coroutine[Any, Any, T]) -> T:
-        """Carry an acceptance through even if whoever asked goes away: what the disk has must run."""
-        task = asyncio.create_task(accepting, name="accept")
-        self._accepting.add(task)
-        task.add_done_callback(self._accepting.discard)
+    async def carry(self, work: Coroutine[Any, Any, T]) -> T:
+        """Carry it through even if whoever asked goes away: what the disk has runs, what it lost doesn't."""
+        task = asyncio.create_task(work, name="carry")
+        self._carried.add(task)
+        task.add_done_callback(self._carried.discard)
         return await asyncio.shield(task)
 
     @contextmanager
@@ -139,6 +140,15 @@ class Engine:
         job = self._jobs.get(generation)
         if job is not None:
             job.stop(Reason.CANCELLED)
+
+    def forget(self, generations: Iterable[str]) -> None:
+        """Stop what was deleted, and let go of its logs; whoever reads one of them gets its end."""
+        for generation in generations:
+            self._shelf.forget(generation)
+            job = self._jobs.get(generation)
+            if job is not None:
+                job.deleted = True
+                job.stop(Reason.CANCELLED)
 
     def feed(self, generation: str) -> tuple[Feed, Principal] | None:
         """Find a log that is in memory: of a generation at work, or one finished lately."""
@@ -221,7 +231,7 @@ class Engine:
     async def close(self) -> None:
         """Stop working. What hasn't ended stays on disk for the next start."""
         self.draining = True
-        await asyncio.gather(*self._accepting, return_exceptions=True)
+        await asyncio.gather(*self._carried, return_exceptions=True)
         for job in self._jobs.values():
             if job.expiry is not None:
                 job.expiry.cancel()
@@ -325,7 +335,7 @@ class Engine:
         self._tasks.discard(task)
         if job.expiry is not None:
             job.expiry.cancel()
-        if job.feed.log.ended:
+        if job.feed.log.ended and not job.deleted:
             self._shelf.put(job.feed, job.principal, self._clock.now())
         else:
             job.feed.park()

@@ -26,6 +26,8 @@ class Job:
     attempt: int = 0
     #: Why it has to end now, whatever the model does.
     stopped: Reason | None = None
+    #: It isn't in the store any more, so nobody finds its log afterwards.
+    deleted: bool = False
     #: From asking the model to its first token, of the newest attempt.
     first_token_ms: int | None = None
     #: How far the text is checkpointed: the attempt, the number of the last piece saved, parts so far.

@@ -16,6 +16,7 @@ from chatserver.engine.slots import Hold, Slot, Slots
 from chatserver.errors import (
     ChatserverError,
     ContextTooLong,
+    NotFound,
     StaleEpoch,
     StoreUnavailable,
     Unreachable,
@@ -24,7 +25,7 @@ from chatserver.errors import (
 from chatserver.generation.clock import Clock
 from chatserver.generation.pieces import Channel, Delta, Ending, Fault, Reset, Started, ToolCalls
 from chatserver.generation.position import Position
-from chatserver.generation.states import Lane, Reason, final_status
+from chatserver.generation.states import Lane, Reason, Status, final_status
 from chatserver.settings import GenerationSettings
 from chatserver.storage.command import Command
 from chatserver.storage.lifecycle import BeginAttempt, Claim, Finish
@@ -100,6 +101,8 @@ class Runner:
             yield
         except StaleEpoch:
             raise
+        except NotFound:
+            self._end_deleted(job)
         except Exception:
             log.exception("run_failed")
             await self._end_after_failure(job)
@@ -115,10 +118,21 @@ class Runner:
                 await self._end(job, Outcome(job.stopped) if job.stopped else interrupted)
             except StaleEpoch:
                 raise
+            except NotFound:
+                self._end_deleted(job)
             except Exception:
                 log.exception("end_failed")
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _ASK_RARELY)
+
+    def _end_deleted(self, job: Job) -> None:
+        """Give readers their end where the store has nothing left that could end."""
+        if not job.epoch:
+            assert job.record is not None
+            job.feed.begin(job.record.epoch + 1, job.feed.log.top)
+        job.feed.add(Ending(Reason.CANCELLED, job.feed.log.sha256(), None, None))
+        self.metrics.ended(Status.CANCELLED, Reason.CANCELLED)
+        log.info("ended", reason=Reason.CANCELLED, deleted=True)
 
     async def _own(self, job: Job, *, attempt: bool) -> None:
         """Claim the job unless that was done when it was accepted; whatever ends is claimed before."""
@@ -142,6 +156,8 @@ class Runner:
             return Outcome(job.stopped)
         except ContextTooLong as error:
             return _failed(error, spent=False)
+        except NotFound:
+            raise
         except Exception:
             log.exception("run_failed")
             return Outcome(Reason.INTERRUPTED, fault=_OUR_FAULT)

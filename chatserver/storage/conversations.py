@@ -86,6 +86,7 @@ def _begun(command: CreateConversation) -> Conversation:
         id=command.id,
         principal=command.principal,
         title=command.title,
+        title_by_hand=command.title is not None,
         model=command.model,
         system=command.system,
         leaf=None,

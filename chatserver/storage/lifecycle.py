@@ -137,16 +137,18 @@ class BeginAttempt(Command[bool]):
         cls, transaction: Transaction, commands: Sequence["BeginAttempt"]
     ) -> Sequence[bool | ChatserverError]:
         states = await States.load(transaction.connection, [command.generation_id for command in commands])
-        begun = [
-            (command, states.under(command.generation_id, command.epoch) is not None) for command in commands
-        ]
-        rows = [
-            {"of_generation": command.generation_id, "under_epoch": command.epoch, "attempt": command.attempt}
-            for command, owned in begun
-            if owned
-        ]
+        rows: list[dict[str, Any]] = []
+
+        def begin(command: BeginAttempt) -> bool:
+            if states.under(command.generation_id, command.epoch) is None:
+                return False
+            generation, epoch = command.generation_id, command.epoch
+            rows.append({"of_generation": generation, "under_epoch": epoch, "attempt": command.attempt})
+            return True
+
+        results = plan_each(begin, commands)
         await transaction.write(_BEGIN_ATTEMPT, rows)
-        return [owned for _, owned in begun]
+        return results
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,9 @@ class Messages:
             if before is not None:
                 start = await _parent(connection, conversation, before)
             elif leaf is not None:
-                start = await _newest_below(connection, conversation, leaf)
+                start = await newest_below(connection, conversation, leaf)
+                if start is None:
+                    raise NotFound
             else:
                 start = current
             return await _upwards(connection, conversation, start, limit + 1)
@@ -109,8 +111,9 @@ async def _one(connection: Connection, query: Select[T]) -> T:
     return value
 
 
-async def _newest_below(connection: Connection, conversation: str, message: str) -> str:
-    """Ids sort by time, so the newest is the highest."""
+async def newest_below(connection: Connection, conversation: str, message: str) -> str | None:
+    """The message at which the branch ends that goes through this one; None where it isn't in there."""
+    # Ids sort by time, so the newest is the highest.
     below = (
         select(messages.c.id, literal(1).label("depth"))
         .where(messages.c.id == message, messages.c.conversation == conversation)
@@ -122,8 +125,6 @@ async def _newest_below(connection: Connection, conversation: str, message: str)
         .where(below.c.depth < _DEEPEST)
     )
     newest: str | None = await connection.scalar(select(func.max(below.c.id)))
-    if newest is None:
-        raise NotFound
     return newest
 
 

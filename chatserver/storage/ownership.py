@@ -6,6 +6,7 @@ from typing import Self
 
 from sqlalchemy import select
 
+from chatserver.errors import NotFound
 from chatserver.generation.states import Status
 from chatserver.storage.command import Transaction
 from chatserver.storage.connection import Connection
@@ -52,9 +53,14 @@ class States:
         return cls({state.id: state for state in states}, await Numbering.load(connection, held))
 
     def under(self, generation: str, epoch: int) -> State | None:
-        """The state of a generation that hasn't ended and whose newest epoch is this one."""
+        """The state of a generation that hasn't ended and whose newest epoch is this one.
+
+        NotFound where it was deleted.
+        """
         state = self._states.get(generation)
-        return None if state is None or state.status.ended or state.epoch != epoch else state
+        if state is None:
+            raise NotFound
+        return None if state.status.ended or state.epoch != epoch else state
 
     def number(self, state: State) -> int | None:
         """The number of its next change, if it is in a conversation."""

@@ -17,6 +17,8 @@ class Conversation:
     id: str
     principal: Principal
     title: str | None
+    #: A person has set it: nothing automatic may overwrite it.
+    title_by_hand: bool
     model: str | None
     system: str | None
     #: The message at which the current branch ends; None while there is none.

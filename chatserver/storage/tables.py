@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
     literal_column,
 )
 
@@ -58,6 +59,8 @@ conversations = Table(
     Column("tenant", Text, nullable=False),
     Column("user", Text, nullable=False),
     Column("title", Text),
+    # Set by a person: nothing automatic may overwrite it.
+    Column("title_by_hand", Boolean, nullable=False, server_default=false()),
     Column("model", Text),
     Column("system", Text),
     # The two tables point at each other, so one of the keys has to be made after both.

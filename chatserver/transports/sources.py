@@ -13,7 +13,7 @@ import orjson
 from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
 from chatserver.chat.watching import Watchers
 from chatserver.chat.work import Work
-from chatserver.errors import MalformedPosition, StoreUnavailable
+from chatserver.errors import MalformedPosition, NotFound, StoreUnavailable
 from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Batch, Feed
 from chatserver.generation.position import Position
@@ -143,14 +143,12 @@ class ConversationSource:
         self._news = True
         self._watching = ExitStack()
         self._again: TimerHandle | None = None
+        #: It was deleted, and its reader knows.
+        self.ended = False
 
     @property
     def after(self) -> str:
         return str(self._after if self._after is not None else self._conversation.change)
-
-    @property
-    def ended(self) -> bool:
-        return False
 
     @property
     def expects_more(self) -> bool:
@@ -171,6 +169,8 @@ class ConversationSource:
             return ()
         try:
             return await self._read()
+        except NotFound:
+            return self._deleted()
         except StoreUnavailable:
             # Perhaps nothing changes any more, so nobody else would say that there is something to read.
             self._again = asyncio.get_running_loop().call_later(_READ_AGAIN_S, self._told)
@@ -208,6 +208,13 @@ class ConversationSource:
         self._after = now.change
         frame = {"type": "reset", "conversation": now.id, "id": now.change}
         return (Encoded("reset", orjson.dumps(frame), str(now.change)),)
+
+    def _deleted(self) -> Sequence[Encoded]:
+        self.ended = True
+        # Its numbers are gone with it: this one is only beyond all that were seen.
+        self._after = int(self.after) + 1
+        frame = {"type": "deleted", "conversation": self._conversation.id, "id": self._after}
+        return (Encoded("deleted", orjson.dumps(frame), self.after),)
 
     async def _now(self) -> Conversation:
         return await self._sources.conversations.get(self._conversation.principal, self._conversation.id)

@@ -1,7 +1,7 @@
 """A conversation's frames: each thing that changed, once, as it is now, over each transport."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import pytest
@@ -10,65 +10,14 @@ from tests.harness.client import Client, Json, Refused
 from tests.harness.readers import read_whole
 from tests.harness.received import Frame
 from tests.harness.service import Service
-from tests.harness.sse import stream
+from tests.harness.watching import WATCH_S, Watch, collect, each_way
 from tests.harness.websocket import socket
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-Watch = Callable[[Client, str, int | None], AsyncGenerator[Frame]]
-
-#: Seconds in which whoever watches must have seen what it waits for.
-_WATCH_S = 20
-
-
-async def by_sse(client: Client, conversation: str, after: int | None) -> AsyncGenerator[Frame]:
-    headers = {} if after is None else {"Last-Event-ID": str(after)}
-    async with stream(client, f"/conversations/{conversation}/events", headers=headers) as events:
-        async for event in events:
-            if event.name != "hello":
-                assert (event.name, event.id) == (event.data["type"], str(event.data["id"]))
-                yield event.data
-
-
-async def by_longpoll(client: Client, conversation: str, after: int | None) -> AsyncGenerator[Frame]:
-    position = None if after is None else str(after)
-    while True:
-        query = "" if position is None else f"?after={position}"
-        answer = await client.call("GET", f"/conversations/{conversation}/events{query}")
-        for frame in answer["events"]:
-            yield frame
-        assert not answer["ended"]
-        position = answer["after"]
-
-
-async def by_websocket(client: Client, conversation: str, after: int | None) -> AsyncGenerator[Frame]:
-    async with socket(client.url) as opened:
-        position = {} if after is None else {"after": after}
-        assert (await opened.ask("watch", conversation=conversation, **position))["type"] == "ok"
-        assert [frame["type"] for frame in opened.earlier] == ["ready"]
-        opened.earlier.clear()
-        while True:
-            yield await opened.receive()
-
-
-each_way = pytest.mark.parametrize("watch", [by_sse, by_longpoll, by_websocket])
-
-
 async def _change(client: Client, conversation: str) -> int:
     return int((await client.call("GET", f"/conversations/{conversation}"))["change"])
-
-
-async def _collect(frames: AsyncGenerator[Frame], until: Callable[[Frame], bool]) -> list[Frame]:
-    """Read up to the frame wanted; change numbers only grow, and a number is never used twice."""
-    seen: list[Frame] = []
-    async with asyncio.timeout(_WATCH_S):
-        async for frame in frames:
-            assert not seen or frame["id"] > seen[-1]["id"], (seen[-1], frame)
-            seen.append(frame)
-            if until(frame):
-                return seen
-    raise AssertionError(seen)
 
 
 def _answer_ended(frame: Frame) -> bool:
@@ -88,7 +37,7 @@ async def test_without_a_position_it_begins_now(client: Client, watch: Watch) ->
     now = await client.call("GET", f"/conversations/{conversation}")
 
     async with aclosing(watch(client, conversation, None)) as frames:
-        async with asyncio.timeout(_WATCH_S):
+        async with asyncio.timeout(WATCH_S):
             first = await anext(frames)
         assert (first["type"], first["conversation"], first["id"]) == (
             "conversation",
@@ -97,7 +46,7 @@ async def test_without_a_position_it_begins_now(client: Client, watch: Watch) ->
         )
         assert first["resource"] == now
         sent = await client.send(conversation, "New. [[tokens=2]]")
-        seen = await _collect(frames, _answer_ended)
+        seen = await collect(frames, _answer_ended)
     ids = {frame["resource"]["id"] for frame in seen}
     assert ids == {
         sent["message"]["id"],
@@ -113,7 +62,7 @@ async def test_ones_own_turn_is_seen_from_its_acceptance_to_its_end(client: Clie
     start = await _change(client, conversation)
     async with aclosing(watch(client, conversation, start)) as frames:
         sent = await client.send(conversation, "Hi. [[tokens=20]]", key="ref-of-mine-" + watch.__name__)
-        seen = await _collect(frames, _answer_ended)
+        seen = await collect(frames, _answer_ended)
     generation, answer = sent["generation"]["id"], sent["generation"]["message"]
     assert {frame["conversation"] for frame in seen} == {conversation}
     assert [frame["type"] for frame in seen if frame["resource"]["id"] == generation]
@@ -161,7 +110,7 @@ async def test_after_a_number_each_thing_that_changed_comes_once_as_it_is_now(
 
 async def _seen_up_to(change: int, frames: AsyncGenerator[Frame]) -> list[Frame]:
     async with aclosing(frames):
-        return await _collect(frames, lambda frame: frame["id"] == change)
+        return await collect(frames, lambda frame: frame["id"] == change)
 
 
 @each_way
@@ -169,10 +118,10 @@ async def test_a_number_beyond_ours_gets_a_reset_and_goes_on_from_now(client: Cl
     conversation = await client.begin()
     now = await _change(client, conversation)
     async with aclosing(watch(client, conversation, now + 100)) as frames:
-        async with asyncio.timeout(_WATCH_S):
+        async with asyncio.timeout(WATCH_S):
             assert await anext(frames) == {"type": "reset", "conversation": conversation, "id": now}
         await client.send(conversation, "Hi. [[tokens=2]]")
-        assert all(frame["id"] > now for frame in await _collect(frames, _answer_ended))
+        assert all(frame["id"] > now for frame in await collect(frames, _answer_ended))
 
 
 @each_way
@@ -200,7 +149,7 @@ async def _all_ended(frames: AsyncGenerator[Frame], count: int) -> list[Frame]:
             ended.add(frame["resource"]["id"])
         return len(ended) == count
 
-    return await _collect(frames, all_ended)
+    return await collect(frames, all_ended)
 
 
 async def test_the_first_long_poll_answers_at_once_and_names_the_number(client: Client) -> None:

@@ -42,6 +42,15 @@ class Client:
         """Begin a conversation; gives its id."""
         return str((await self.call("POST", "/conversations", body))["id"])
 
+    async def conversation(self, conversation: str) -> Json:
+        return await self.call("GET", f"/conversations/{conversation}")
+
+    async def change(self, conversation: str, **changes: Any) -> Json:
+        return await self.call("PATCH", f"/conversations/{conversation}", changes)
+
+    async def delete(self, conversation: str) -> None:
+        await self.call("DELETE", f"/conversations/{conversation}")
+
     async def send(self, conversation: str, content: str, key: str | None = None, **body: Any) -> Json:
         """Send a turn; gives `{message, generation}`."""
         path = f"/conversations/{conversation}/messages"
@@ -76,7 +85,7 @@ class Client:
 
 def read(response: httpx.Response) -> Json:
     """Read a JSON answer that has been received whole; a problem document is raised."""
-    answer: Json = response.json()
+    answer: Json = response.json() if response.content else {}
     if response.is_success:
         return answer
     assert response.headers["content-type"] == "application/problem+json"

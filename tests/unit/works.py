@@ -157,13 +157,7 @@ class Works:
 
     async def until(self, generation: str, seen: Callable[[TokenLog], bool]) -> TokenLog:
         """Wait until a log is as asked for."""
-        feed, news = self.feed(generation), asyncio.Event()
-        async with asyncio.timeout(PATIENCE):
-            with Cursor(feed, START, news.set):
-                while not seen(feed.log):
-                    news.clear()
-                    await news.wait()
-        return feed.log
+        return await seen_in(self.feed(generation), seen)
 
     async def ended(self, generation: str) -> TokenLog:
         return await self.until(generation, lambda log: log.ended)
@@ -242,6 +236,16 @@ class Works:
         finally:
             hold.go.set()
             await holding
+
+
+async def seen_in(feed: Feed, seen: Callable[[TokenLog], bool]) -> TokenLog:
+    news = asyncio.Event()
+    async with asyncio.timeout(PATIENCE):
+        with Cursor(feed, START, news.set):
+            while not seen(feed.log):
+                news.clear()
+                await news.wait()
+    return feed.log
 
 
 def has_text(log: TokenLog) -> bool:

@@ -146,6 +146,8 @@ async def test_what_belongs_to_another_is_not_there(works) -> None:
     conversation = (await works.converse()).id
     for method, path, body in (
         ("GET", f"{PATH}/{conversation}", None),
+        ("PATCH", f"{PATH}/{conversation}", {"title": "Mine"}),
+        ("DELETE", f"{PATH}/{conversation}", None),
         ("GET", f"{PATH}/{conversation}/messages", None),
         ("POST", f"{PATH}/{conversation}/messages", {"content": "a"}),
         ("GET", f"{PATH}/{conversation}/events", None),
@@ -160,3 +162,98 @@ async def test_a_turn_while_another_is_answered_names_it(works) -> None:
     answer = await sent(works, conversation, {"content": "a"})
     assert (answer.status, answer.json["code"]) == (409, "turn_in_progress")
     assert answer.json["generation"] == first.json["generation"]["id"]
+
+
+async def test_what_is_named_changes_and_null_takes_it_away(works) -> None:
+    conversation = await begun(works, title="Trips", model="sim-tiny", system="Be short.")
+    path = f"{PATH}/{conversation['id']}"
+    changed = (await call(works.app, "PATCH", path, {"title": "Travels", "system": None})).json
+    assert changed == {**conversation, "title": "Travels", "system": None, "change": 2}
+    assert (await call(works.app, "PATCH", path, {})).json == changed
+    assert (await call(works.app, "GET", path)).json == changed
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"title": ""}, 422, "title"),
+        ({"title": "a" * 201}, 422, "title"),
+        ({"model": 7}, 422, "model"),
+        ({"system": "a" * 16_001}, 422, "system"),
+        ({"leaf": None}, 422, "leaf"),
+        ({"leaf": ""}, 422, "leaf"),
+        ({"leaf": "msg_nobody"}, 404, "leaf"),
+        ({"colour": "red"}, 422, "colour"),
+        ({"id": "conv_other"}, 422, "id"),
+        ([], 422, None),
+    ],
+)
+async def test_a_change_that_is_wrong_is_refused_whole(works, body, status, field) -> None:
+    conversation = await begun(works)
+    if isinstance(body, dict):
+        body = {"model": "sim-tiny", **body}
+    answer = await call(works.app, "PATCH", f"{PATH}/{conversation['id']}", body)
+    assert (answer.status, answer.json.get("field")) == (status, field)
+    assert (await call(works.app, "GET", f"{PATH}/{conversation['id']}")).json == conversation
+
+
+async def test_what_has_not_changed_is_not_sent_again(works) -> None:
+    conversation = (await begun(works))["id"]
+    turn = await sent(works, conversation, {"content": "[[tokens=1]]"})
+    await works.ended(turn.json["generation"]["id"])
+    for path in (f"{PATH}/{conversation}", f"{PATH}/{conversation}/messages"):
+        first = await call(works.app, "GET", path)
+        assert first.header("etag") == f'"{first.json["change"]}"'
+        assert first.header("cache-control") == "private, no-cache"
+        again = await call(works.app, "GET", path, headers={"if-none-match": first.header("etag")})
+        assert (again.status, again.body, again.header("etag")) == (304, b"", first.header("etag"))
+        await call(works.app, "PATCH", f"{PATH}/{conversation}", {"title": path})
+        changed = await call(works.app, "GET", path, headers={"if-none-match": first.header("etag")})
+        assert changed.status == 200
+
+
+async def test_nothing_is_read_for_whoever_has_it_already(works) -> None:
+    conversation = (await begun(works))["id"]
+    async with works.readers_busy():
+        path = f"{PATH}/{conversation}/messages"
+        assert (await call(works.app, "GET", path, headers={"if-none-match": '"1"'})).status == 304
+        assert (await call(works.app, "GET", path)).status == 503
+
+
+async def test_a_change_may_be_meant_for_one_version_alone(works) -> None:
+    path = f"{PATH}/{(await begun(works))['id']}"
+    first = await call(works.app, "PATCH", path, {"title": "One"}, {"if-match": '"1"'})
+    assert (first.status, first.header("etag")) == (200, '"2"')
+    second = await call(works.app, "PATCH", path, {"title": "Two"}, {"if-match": '"1"'})
+    assert (second.status, second.json["code"], second.json["change"]) == (412, "precondition_failed", 2)
+    assert (await call(works.app, "PATCH", path, {"title": "Two"}, {"if-match": "2"})).status == 422
+    assert (await call(works.app, "GET", path)).json["title"] == "One"
+
+
+async def test_what_was_deleted_is_not_there_and_can_not_be_deleted_again(works) -> None:
+    conversation = (await begun(works))["id"]
+    generation = (await sent(works, conversation, {"content": STALLED}, "deleted")).json["generation"]["id"]
+    deleted = await call(works.app, "DELETE", f"{PATH}/{conversation}")
+    assert (deleted.status, deleted.body) == (204, b"")
+    await works.idle()
+    for method, path, body in (
+        ("DELETE", f"{PATH}/{conversation}", None),
+        ("GET", f"{PATH}/{conversation}", None),
+        ("GET", f"{PATH}/{conversation}/messages", None),
+        ("GET", f"{PATH}/{conversation}/events", None),
+        ("GET", f"/api/v1/generations/{generation}", None),
+        ("GET", f"/api/v1/generations/{generation}/events", None),
+    ):
+        assert (await call(works.app, method, path, body)).status == 404
+    # Nor under its key.
+    assert (await sent(works, conversation, {"content": STALLED}, "deleted")).status == 404
+
+
+async def test_beginning_conversations_has_a_limit_and_a_repeat_has_none(tmp_path) -> None:
+    async with working(tmp_path, limits__messages_per_minute=2) as works:
+        headers = {"idempotency-key": "first"}
+        first = await call(works.app, "POST", PATH, {}, headers)
+        assert (await call(works.app, "POST", PATH, {})).status == 201
+        refused = await call(works.app, "POST", PATH, {})
+        assert (refused.status, refused.json["code"], refused.json["limit"]) == (429, "too_many", 2)
+        assert (await call(works.app, "POST", PATH, {}, headers)).json == first.json

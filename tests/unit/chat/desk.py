@@ -60,7 +60,7 @@ class Desk:
 
     async def begin(self, principal: Principal = ALICE, key: str | None = None, **more: Any) -> str:
         receipt = await self.conversing.create(
-            principal, more.get("title"), more.get("model"), more.get("system"), key
+            caller(principal), more.get("title"), more.get("model"), more.get("system"), key
         )
         conversation: str = orjson.loads(receipt.body)["id"]
         return conversation

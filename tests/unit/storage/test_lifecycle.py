@@ -7,6 +7,7 @@ from chatserver.generation.ids import GENERATION, new_id
 from chatserver.generation.pieces import Channel
 from chatserver.generation.states import Reason, Status
 from chatserver.storage.checkpoints import Checkpoint, Part
+from chatserver.storage.deleting import DeleteConversation
 from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim, Claimed
 from tests.unit.storage.store import ALICE, BOB, NOW, finish
 
@@ -35,11 +36,23 @@ async def test_of_many_who_claim_at_once_one_wins(store) -> None:
     assert (await store.generations.get(ALICE, generation.id)).owner == "0"
 
 
-async def test_what_has_ended_or_is_not_there_can_not_be_claimed(store) -> None:
+async def test_what_has_ended_can_not_be_claimed(store) -> None:
     generation = await store.work(owner="me")
     await store.submit(finish(generation))
     assert await store.submit(Claim(generation.id, "me", 1, NOW)) is None
-    assert await store.submit(Claim(new_id(GENERATION), "me", 0, NOW)) is None
+
+
+async def test_what_was_deleted_can_be_neither_claimed_nor_tried_nor_ended(store) -> None:
+    conversation = await store.conversation()
+    generation = (await store.turn(conversation)).generation
+    await store.submit(DeleteConversation(ALICE, conversation.id))
+    for command in (
+        Claim(generation.id, "me", 1, NOW),
+        BeginAttempt(generation.id, 1, 2),
+        finish(generation),
+    ):
+        with pytest.raises(NotFound):
+            await store.submit(command)
 
 
 async def test_a_claim_is_a_change_of_the_answer_and_of_its_generation(store) -> None:

@@ -7,7 +7,9 @@ from sqlalchemy import event
 
 from chatserver.generation.pieces import Channel
 from chatserver.generation.states import Status
+from chatserver.storage.changing import ChangeConversation
 from chatserver.storage.checkpoints import Checkpoint, Part
+from chatserver.storage.deleting import DeleteConversation
 from chatserver.storage.keys import KEPT_MS, ForgetKeys
 from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim
 from chatserver.storage.tables import metadata
@@ -35,7 +37,9 @@ async def do_everything(store: Store) -> None:
     await store.submit(finish(generation, epoch=1))
     await store.turn(conversation, parent=generation.message)
     await store.submit(ForgetKeys(NOW))
+    await store.submit(ChangeConversation(ALICE, conversation.id, {"leaf": accepted.message.id}))
     await read_everything(store, conversation.id, accepted.message.id, generation.id)
+    await store.submit(DeleteConversation(ALICE, conversation.id))
 
 
 async def read_everything(store: Store, conversation: str, message: str, generation: str) -> None:

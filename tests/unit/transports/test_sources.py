@@ -1,3 +1,6 @@
+import asyncio
+
+import orjson
 import pytest
 
 from chatserver.access.visitors import LOCAL
@@ -7,7 +10,7 @@ from chatserver.generation.pieces import Channel, Delta, Started
 from chatserver.generation.position import START
 from chatserver.transports import sources
 from chatserver.transports.sources import Encoded, GenerationSource, change_number
-from tests.unit.asgi import websocket
+from tests.unit.asgi import PATIENCE, Http, call, websocket
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("9" * 15, 10**15 - 1)])
@@ -60,3 +63,27 @@ async def test_more_changes_than_are_read_at_a_time_come_one_after_the_other(wor
     # Two messages and a generation for each turn, and the conversation itself.
     assert len(frames) == 13
     assert [frame["id"] for frame in frames] == sorted({frame["id"] for frame in frames})
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_who_watches_a_conversation_is_told_that_it_was_deleted_and_nothing_more(works) -> None:
+    conversation = await works.converse(principal=LOCAL)
+    path = f"/api/v1/conversations/{conversation.id}"
+    async with websocket(works.app) as socket, Http(works.app, "GET", f"{path}/events?after=1") as poll:
+        socket.say({"type": "watch", "conversation": conversation.id})
+        assert [(await socket.frame())["type"] for _ in range(2)] == ["ok", "conversation"]
+        headers = {"accept": "text/event-stream", "last-event-id": "1"}
+        async with Http(works.app, "GET", f"{path}/events", headers=headers) as stream:
+            await stream.begin()
+            assert (await stream.event()).name == "hello"
+            async with asyncio.timeout(PATIENCE):
+                while len(works.parts.readers) < 3:  # noqa: ASYNC110 - nobody is told of readers
+                    await asyncio.sleep(0)
+            assert (await call(works.app, "DELETE", path)).status == 204
+            deleted = {"type": "deleted", "conversation": conversation.id, "id": 2}
+            event = await stream.event()
+            assert (event.data, event.id) == (deleted, "2")
+            assert await stream.event() is None
+        assert await socket.frame() == deleted
+        await poll.begin()
+        assert orjson.loads(await poll.chunk()) == {"events": [deleted], "after": "2", "ended": True}
