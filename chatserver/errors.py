@@ -14,6 +14,7 @@ ChatserverError
 │                         NoDone
 ├── LogError              a broken promise of the log ─ GapInLog, LogEnded, StaleEpoch
 ├── IllegalMove           a state change nobody allowed
+├── Displaced             another process works in this one's place
 └── StartRefused          the process can't start like this ─ SettingsError
 """
 
@@ -323,6 +324,10 @@ class StaleEpoch(LogError):
 
 class IllegalMove(ChatserverError):
     """A generation was asked to move between two states that aren't joined."""
+
+
+class Displaced(ChatserverError):
+    """Another process has taken this one's place."""
 
 
 class StartRefused(ChatserverError):

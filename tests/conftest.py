@@ -1,11 +1,18 @@
 """For all tests: seeded chance, clean log lines, and figures that are shown at the end of the run."""
 
+import asyncio
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
+
+from chatserver.storage.migration import upgrade_file, upgrade_server
+from chatserver.storage.options import DatabaseOptions
+from tests.harness.postgres import Postgres, running_postgres
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +28,45 @@ def rng(record_property: Callable[[str, object], None]) -> random.Random:
     seed = int(os.environ.get("TEST_SEED", random.randrange(2**32)))
     record_property("TEST_SEED", seed)
     return random.Random(seed)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file that is up to date, to copy: bringing one up to date takes longer."""
+    path = tmp_path_factory.mktemp("empty") / "empty.db"
+    upgrade_file(path, lock_wait_s=1)
+    return path
+
+
+@pytest.fixture
+def database_file(empty_database: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(empty_database, tmp_path / "chat.db"))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with running_postgres() as postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    """A database that is up to date, to make others like it."""
+    name = postgres.create()
+    asyncio.run(upgrade_server(postgres.address(name), DatabaseOptions()))
+    return name
+
+
+@pytest.fixture(scope="session")
+def _shared_database(postgres: Postgres, postgres_template: str) -> str:
+    return postgres.create(postgres_template)
+
+
+@pytest.fixture
+def postgres_database(postgres: Postgres, _shared_database: str) -> str:
+    """The address of a database that is up to date and empty: emptying one is quicker than making one."""
+    postgres.empty(_shared_database)
+    return postgres.address(_shared_database)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

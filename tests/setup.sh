@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Brings the real parts that tests use. Root installs what is missing from Debian's packages; anyone else is told.
 set -euo pipefail
-PATH="$PATH:/usr/sbin:/sbin"
+# Debian keeps most programs of PostgreSQL out of the path.
+PATH="$PATH:/usr/sbin:/sbin$(printf ':%s' /usr/lib/postgresql/*/bin)"
 
 # command:package
-needed=(chromium:chromium nginx:nginx)
+needed=(chromium:chromium nginx:nginx initdb:postgresql)
 
 missing() {
     for pair in "${needed[@]}"; do

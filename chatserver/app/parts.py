@@ -18,11 +18,14 @@ from chatserver.engine.slots import Slots
 from chatserver.generation.clock import Clock, SystemClock
 from chatserver.settings import Settings
 from chatserver.storage.conversations import Conversations
-from chatserver.storage.database import Database, DatabaseOptions
+from chatserver.storage.database import Database
 from chatserver.storage.folder import DataFolder
 from chatserver.storage.generations import Generations
 from chatserver.storage.keys import Repeats
 from chatserver.storage.messages import Messages
+from chatserver.storage.options import DatabaseOptions
+from chatserver.storage.postgresql import is_server
+from chatserver.storage.serving_lock import ServingLock
 from chatserver.storage.writer import Writer, WriterOptions
 from chatserver.telemetry.metrics import Lane, Metrics
 from chatserver.transports.readers import Readers
@@ -56,6 +59,8 @@ class Parts:
     prompts: Prompts
     engine: Engine
     checkpoints: Checkpoints
+    #: What keeps other processes off a database on a server; a file's folder is locked instead.
+    serving_lock: ServingLock | None
 
     async def take_up(self) -> None:
         """Go on with what an earlier process accepted and didn't end."""
@@ -70,6 +75,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         folder = await stack.enter_async_context(
             DataFolder(settings.server.data_dir, settings.server.grace_s)
         )
+        serving_lock = await _lock_server(stack, settings)
         store = await _open_store(stack, settings, folder, metrics, watchers)
         fleet = await _open_fleet(stack, settings, clock)
         prompts = Prompts(fleet, store.messages, settings.ollama, settings.generation, settings.context)
@@ -84,6 +90,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             fleet=fleet,
             prompts=prompts,
             engine=(engine := _make_engine(settings, store, prompts, clock, metrics)),
+            serving_lock=serving_lock,
             checkpoints=Checkpoints(engine.jobs, store.writer, settings.store.checkpoint_ms / 1000),
         )
         metrics.watch_generations(engine.counts)
@@ -93,6 +100,13 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(engine.close)
         stack.push_async_callback(parts.checkpoints.save)
         yield parts
+
+
+async def _lock_server(stack: AsyncExitStack, settings: Settings) -> ServingLock | None:
+    address = settings.store.database_url
+    if not is_server(address):
+        return None
+    return await stack.enter_async_context(ServingLock(address, DatabaseOptions(), settings.server.grace_s))
 
 
 async def _open_store(

@@ -53,6 +53,8 @@ async def _serve(settings: Settings, listener: socket.socket, *, demo: bool) -> 
             background.start("checkpoints", parts.checkpoints.run())
             background.start("idempotency keys", forget_old_keys(parts.store.writer, parts.clock))
             background.start("loop lag", LoopLag(parts.metrics.loop_lag).run())
+            if parts.serving_lock is not None:
+                background.start("database lock", parts.serving_lock.keep())
             if demo:
                 await stand_in.look()
                 background.start("simulated model", stand_in.watch())

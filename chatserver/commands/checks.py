@@ -19,9 +19,23 @@ from chatserver.commands.finding import Finding
 from chatserver.errors import StartRefused, UpstreamError
 from chatserver.settings import Settings
 from chatserver.storage.folder import DataFolder
+from chatserver.storage.migration import Standing, look_at_server
+from chatserver.storage.options import DatabaseOptions
+from chatserver.storage.postgresql import is_server
 from chatserver.upstream.client import Deadlines, OllamaClient
 
 _ANOTHER_FOLDER = "Stop the server that uses it, or choose another folder with CHATSERVER_DATA_DIR."
+
+_STANDINGS = {
+    Standing.EMPTY: "empty; will be set up at the first start",
+    Standing.OLDER: "older than this version of the server",
+    Standing.CURRENT: "up to date",
+    Standing.NEWER: "written by a newer version of this server",
+}
+_STANDING_REMEDIES = {
+    Standing.OLDER: "Bring it up to date: chatserver migrate",
+    Standing.NEWER: "Start that newer version, or choose another database.",
+}
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -59,9 +73,20 @@ async def _lock_and_let_go(path: Path) -> None:
 
 
 def check_database(settings: Settings) -> Finding:
+    address = settings.store.database_url
+    if is_server(address):
+        return _check_server(address)
     path = _database_file(settings)
     if path is None:
-        return Finding("database", "store.database_url is no address.", "Write it like sqlite:///chat.db.")
+        return Finding(
+            "database",
+            "store.database_url is no address.",
+            "Write it like sqlite:///chat.db or postgresql://user:password@host/name.",
+        )
+    return _check_file(path)
+
+
+def _check_file(path: Path) -> Finding:
     name = f"database {path}"
     if not path.exists():
         return Finding(name, "Will be made at the first start.")
@@ -87,6 +112,26 @@ def _database_file(settings: Settings) -> Path | None:
         return Path(make_url(settings.store.database_url).database or "")
     except ArgumentError:
         return None
+
+
+def _check_server(address: str) -> Finding:
+    name = f"database {address}"
+    try:
+        seen = asyncio.run(look_at_server(address, DatabaseOptions()))
+    except StartRefused as refusal:
+        return Finding(
+            name,
+            refusal.detail,
+            "Start that server, mend the address (CHATSERVER_DATABASE_URL), or give its user the rights.",
+        )
+    found = f"PostgreSQL {seen.version}, {_STANDINGS[seen.standing]}."
+    if seen.standing in _STANDING_REMEDIES:
+        return Finding(name, found, _STANDING_REMEDIES[seen.standing])
+    if not seen.usable:
+        return Finding(
+            name, f"{found} Its user may not use it.", "Make the user of the address the database's owner."
+        )
+    return Finding(name, found)
 
 
 def check_ollama(url: str, settings: Settings) -> Finding:

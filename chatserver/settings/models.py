@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
 
+#: How the address of a PostgreSQL server begins.
+POSTGRESQL = ("postgresql://", "postgres://")
+
 
 def _host_and_port(text: str) -> str:
     """What stands between scheme and path of an http(s) address; ValueError where that is none or wrong."""

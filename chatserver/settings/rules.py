@@ -3,7 +3,7 @@
 import ipaddress
 
 from chatserver.errors import SettingsError
-from chatserver.settings.models import Settings
+from chatserver.settings.models import POSTGRESQL, Settings
 
 
 def refuse_unavailable(settings: Settings) -> None:
@@ -14,10 +14,11 @@ def refuse_unavailable(settings: Settings) -> None:
         raise SettingsError("server.workers above 1 isn't available yet; allowed is 1.")
     if settings.store.redis_url:
         raise SettingsError("store.redis_url isn't available yet; allowed is none, which means memory.")
-    if settings.store.database_url and not settings.store.database_url.startswith("sqlite"):
+    address = settings.store.database_url
+    if address and not address.startswith(("sqlite:", *POSTGRESQL)):
         raise SettingsError(
-            "store.database_url isn't available yet for anything but SQLite; allowed is none, or an address "
-            "that begins with sqlite."
+            "store.database_url isn't available for this kind of database; allowed is none, a file like "
+            "sqlite:///chat.db, or PostgreSQL like postgresql://user:password@host/name."
         )
 
 
@@ -38,6 +39,12 @@ def refuse_contradictions(settings: Settings) -> None:
         raise SettingsError(
             f"generation.answer_reserve_tokens = {reserve} leaves no room for a question; it has to be below "
             f"ollama.num_ctx, which is {context}."
+        )
+
+    if settings.store.database_url.startswith(POSTGRESQL) and not settings.server.secret.get_secret_value():
+        raise SettingsError(
+            "store.database_url names a PostgreSQL server, which several machines may share, so "
+            "server.secret (CHATSERVER_SECRET) is needed as well: at least 32 characters, the same on each."
         )
 
 

@@ -1,9 +1,11 @@
 """What queries run on: one transaction of whichever database there is."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import CursorResult, Executable
+
+T = TypeVar("T")
 
 
 class Connection(Protocol):
@@ -17,3 +19,26 @@ class Connection(Protocol):
     ) -> CursorResult[Any]: ...
 
     async def scalar(self, statement: Executable, /) -> Any: ...
+
+
+#: What is done in one transaction. It awaits nothing but its connection.
+Work: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
+
+
+class Backend(Protocol):
+    """A database of one kind. Whatever its driver raises comes through."""
+
+    async def read(self, work: Work[T]) -> T:
+        """Do the work on one consistent view."""
+
+    async def glance(self, work: Work[T]) -> T:
+        """Do work that is a single short read."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Do the work in one transaction, after all that was written before it."""
+
+    def is_unavailable(self, error: Exception) -> bool:
+        """Say whether an error means "not now" rather than "not like this"."""
+
+    def cause(self, error: Exception) -> Exception:
+        """Give what may be logged of an error: nothing that people wrote."""

@@ -1,10 +1,8 @@
-"""The database as the process sees it: connections to read, one to write, the driver's errors translated."""
+"""The database as the process sees it: reads, writes, and the driver's errors translated."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,64 +11,38 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from chatserver.errors import ChatserverError, StartRefused, StoreUnavailable
 from chatserver.settings import Settings
-from chatserver.storage import sqlite
-from chatserver.storage.connection import Connection
+from chatserver.storage.connection import Backend, Connection, Work
 from chatserver.storage.folder import DataFolder
-from chatserver.storage.migration import upgrade_file
+from chatserver.storage.migration import prepare_server, upgrade_file, upgrade_server
+from chatserver.storage.options import DatabaseOptions
+from chatserver.storage.postgresql import PostgresDatabase, is_server
+from chatserver.storage.sqlite import SqliteDatabase
 
 T = TypeVar("T")
 
-
-@dataclass(frozen=True, slots=True)
-class DatabaseOptions:
-    #: Connections that only read.
-    readers: int = 4
-    #: Seconds a read waits for one of them.
-    read_wait_s: float = 5
-    #: Seconds to wait for a lock that another process holds on the file.
-    lock_wait_s: float = 5
+_UNREADABLE = "The database can't be read right now; try again in a moment."
 
 
 class Database:
-    def __init__(
-        self,
-        readers: sqlite.FileThreads,
-        writer: sqlite.FileThreads,
-        glances: sqlite.FileHere,
-        read_wait_s: float,
-    ) -> None:
-        self._readers = readers
-        self._writer = writer
-        self._glances = glances
+    def __init__(self, backend: Backend, read_wait_s: float) -> None:
+        self._backend = backend
         self._read_wait_s = read_wait_s
 
     @classmethod
     @asynccontextmanager
     async def open(cls, address: Path | str, options: DatabaseOptions) -> AsyncIterator["Database"]:
-        """Open a file, or an address such as sqlite:///chat.db. It is made and brought up to date first."""
-        path = _file(address)
-        await asyncio.to_thread(upgrade_file, path, options.lock_wait_s)
-        prepare_reader = partial(sqlite.prepare_reader, lock_wait_s=options.lock_wait_s)
-        prepare_writer = partial(sqlite.prepare_writer, lock_wait_s=options.lock_wait_s)
-        readers = sqlite.FileThreads(path, options.readers, prepare_reader, "storage-reader")
-        writer = sqlite.FileThreads(path, 1, prepare_writer, "storage-writer")
-        glances = sqlite.FileHere(path, partial(sqlite.prepare_reader, lock_wait_s=0))
-        try:
-            yield cls(readers, writer, glances, options.read_wait_s)
-        finally:
-            glances.close()
-            await readers.close()
-            await writer.close()
+        """Open a file, or an address such as sqlite:///chat.db or postgresql://db.example.org/chat.
 
-    async def read(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-        """Do the work, which awaits nothing but its connection, on one consistent view."""
-        unavailable = "The database can't be read right now; try again in a moment."
-        with _translated(unavailable):
-            try:
-                async with asyncio.timeout(self._read_wait_s):
-                    return await self._readers.run(work)
-            except TimeoutError as error:
-                raise StoreUnavailable(unavailable) from error
+        A file, or a database that is empty, is set up and brought up to date first.
+        """
+        async with await _opened(address, options) as backend:
+            yield cls(backend, options.read_wait_s)
+
+    async def read(self, work: Work[T]) -> T:
+        """Do the work on one consistent view."""
+        with self._translated(_UNREADABLE):
+            async with asyncio.timeout(self._read_wait_s):
+                return await self._backend.read(work)
 
     async def rows(
         self, query: Executable, parameters: Mapping[str, Any] | None = None
@@ -86,31 +58,52 @@ class Database:
         """See whether it can be read; StoreUnavailable where it can't."""
         await self.rows(select(literal(1)))
 
-    async def glance(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-        """Read by key, here and now: a change of threads costs more than finding one row.
+    async def glance(self, work: Work[T]) -> T:
+        """Read by key with one query, as fast as that can be."""
+        with self._translated(_UNREADABLE):
+            async with asyncio.timeout(self._read_wait_s):
+                return await self._backend.glance(work)
 
-        The event loop waits for neither locks nor a slow disk: then it is read in a thread after all.
-        """
-        if not self._glances.rests:
-            with suppress(StoreUnavailable), _translated():
-                return self._glances.run(work)
-        return await self.read(work)
+    async def write(self, work: Work[T]) -> T:
+        """Do the work in one transaction. For the writer alone."""
+        with self._translated():
+            return await self._backend.write(work)
 
-    async def write(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-        """Do the work, which awaits nothing but its connection, in one transaction. For the writer alone."""
-        with _translated():
-            return await self._writer.run(work)
+    @contextmanager
+    def _translated(self, unavailable: str | None = None) -> Iterator[None]:
+        """Make the driver's errors ours; the one place where that is done."""
+        try:
+            yield
+        except Exception as error:
+            if self._backend.is_unavailable(error):
+                raise StoreUnavailable(unavailable) from self._backend.cause(error)
+            if isinstance(error, DBAPIError):
+                raise ChatserverError("The database refused a statement.") from self._backend.cause(error)
+            raise
+
+
+async def _opened(address: Path | str, options: DatabaseOptions) -> AbstractAsyncContextManager[Backend]:
+    if isinstance(address, str) and is_server(address):
+        await prepare_server(address, options)
+        return PostgresDatabase.open(address, options)
+    path = _file(address)
+    await asyncio.to_thread(upgrade_file, path, options.lock_wait_s)
+    return SqliteDatabase.open(path, options)
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the database up to date, while nobody uses it."""
+    """Bring the database up to date."""
     asyncio.run(_migrate(settings))
 
 
 async def _migrate(settings: Settings) -> None:
+    address, options = settings.store.database_url, DatabaseOptions()
+    if is_server(address):
+        # A server may be at work meanwhile: what is new only adds to what it knows.
+        await upgrade_server(address, options)
+        return
     async with DataFolder(settings.server.data_dir, wait_s=0) as folder:
-        path = _file(settings.store.database_url or folder.database)
-        await asyncio.to_thread(upgrade_file, path, DatabaseOptions().lock_wait_s)
+        await asyncio.to_thread(upgrade_file, _file(address or folder.database), options.lock_wait_s)
 
 
 def _file(address: Path | str) -> Path:
@@ -120,22 +113,12 @@ def _file(address: Path | str) -> Path:
         url = make_url(address)
     except ArgumentError as error:
         raise StartRefused(
-            "store.database_url is no address; allowed is one like sqlite:///chat.db."
+            "store.database_url is no address; allowed is one like sqlite:///chat.db or "
+            "postgresql://user:password@host/name."
         ) from error
     if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
         raise StartRefused(
-            "store.database_url isn't available for anything but an SQLite file; allowed is an address like "
-            "sqlite:///chat.db."
+            "store.database_url isn't available for anything but an SQLite file and PostgreSQL; allowed is "
+            "an address like sqlite:///chat.db or postgresql://user:password@host/name."
         )
     return Path(str(url.database))
-
-
-@contextmanager
-def _translated(unavailable: str | None = None) -> Iterator[None]:
-    """The one place where errors of the driver become ours."""
-    try:
-        yield
-    except DBAPIError as error:
-        if sqlite.is_unavailable(error.orig):
-            raise StoreUnavailable(unavailable) from error
-        raise ChatserverError("The database refused a statement.") from error

@@ -4,15 +4,19 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, CursorResult, Engine, Executable, QueuePool, create_engine, event
 from sqlalchemy import Connection as SyncConnection
+from sqlalchemy.exc import DBAPIError
 
-from chatserver.storage.connection import Connection
+from chatserver.storage.connection import Work
+from chatserver.storage.options import DatabaseOptions
 
 T = TypeVar("T")
 
@@ -59,6 +63,53 @@ def prepare_writer(engine: Engine, lock_wait_s: float) -> None:
     _prepare(engine, "BEGIN IMMEDIATE", lock_wait_s)
 
 
+class SqliteDatabase:
+    """A file: threads that read it, one that writes it, and a connection for glances."""
+
+    def __init__(self, path: Path, options: DatabaseOptions) -> None:
+        prepare_readers = partial(prepare_reader, lock_wait_s=options.lock_wait_s)
+        prepare_the_writer = partial(prepare_writer, lock_wait_s=options.lock_wait_s)
+        self._readers = FileThreads(path, options.readers, prepare_readers, "storage-reader")
+        self._writer = FileThreads(path, 1, prepare_the_writer, "storage-writer")
+        self._glances = FileHere(path, partial(prepare_reader, lock_wait_s=0))
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path, options: DatabaseOptions) -> AsyncIterator["SqliteDatabase"]:
+        database = cls(path, options)
+        try:
+            yield database
+        finally:
+            database._glances.close()
+            await database._readers.close()
+            await database._writer.close()
+
+    async def read(self, work: Work[T]) -> T:
+        return await self._readers.run(work)
+
+    async def glance(self, work: Work[T]) -> T:
+        # Here and now: a change of threads costs more than finding one row. But the event loop waits for neither
+        # locks nor a slow disk: then it is read in a thread after all.
+        if not self._glances.rests:
+            try:
+                return self._glances.run(work)
+            except DBAPIError as error:
+                if not is_unavailable(error.orig):
+                    raise
+        return await self.read(work)
+
+    async def write(self, work: Work[T]) -> T:
+        return await self._writer.run(work)
+
+    def is_unavailable(self, error: Exception) -> bool:
+        return isinstance(error, TimeoutError) or (
+            isinstance(error, DBAPIError) and is_unavailable(error.orig)
+        )
+
+    def cause(self, error: Exception) -> Exception:
+        return error
+
+
 class FileThreads:
     """Threads with a connection each, for all that reads the file or for the one that writes it.
 
@@ -72,7 +123,7 @@ class FileThreads:
         self._connections: list[SyncConnection] = []
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
 
-    async def run(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    async def run(self, work: Work[T]) -> T:
         """Do the work in one transaction, which is committed at its end."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
 
@@ -82,7 +133,7 @@ class FileThreads:
             connection.close()
         self._engine.dispose()
 
-    def _run(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    def _run(self, work: Work[T]) -> T:
         return _run_in(self._connection(), work)
 
     def _connection(self) -> SyncConnection:
@@ -107,7 +158,7 @@ class FileHere:
         """A read took so long lately that the next ones had better be done elsewhere."""
         return time.monotonic() < self._rests_until
 
-    def run(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+    def run(self, work: Work[T]) -> T:
         began = time.monotonic()
         try:
             return _run_in(self._connection, work)
@@ -136,7 +187,7 @@ def _engine(path: Path, connections: int, prepare: Callable[[Engine], None]) -> 
     return engine
 
 
-def _run_in(connection: SyncConnection, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
+def _run_in(connection: SyncConnection, work: Work[T]) -> T:
     with connection.begin():
         return _run_through(work(_DirectConnection(connection)))
 

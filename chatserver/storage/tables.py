@@ -36,6 +36,9 @@ class Json(TypeDecorator[Any]):
         return None if value is None else orjson.loads(value)
 
 
+#: Ids sort by the time they were made, so they are compared byte by byte, whatever language a server speaks.
+Id = Text().with_variant(Text(collation="C"), "postgresql")
+
 # Constraints get names from the first day, so that any database can change them later.
 metadata = MetaData(
     naming_convention={
@@ -55,7 +58,7 @@ def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
 conversations = Table(
     "conversations",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("user", Text, nullable=False),
     Column("title", Text),
@@ -64,7 +67,7 @@ conversations = Table(
     Column("model", Text),
     Column("system", Text),
     # The two tables point at each other, so one of the keys has to be made after both.
-    Column("leaf", Text, ForeignKey("messages.id", ondelete="SET NULL", use_alter=True)),
+    Column("leaf", Id, ForeignKey("messages.id", ondelete="SET NULL", use_alter=True)),
     Column("change", BigInteger, nullable=False),
     Column("own_change", BigInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
@@ -76,10 +79,10 @@ Index(None, conversations.c.leaf)
 messages = Table(
     "messages",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("conversation", Text, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("conversation", Id, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
     # No cascade from parent to child: SQLite would recurse, and gives up at a depth of 1,000.
-    Column("parent", Text, ForeignKey("messages.id")),
+    Column("parent", Id, ForeignKey("messages.id")),
     Column("role", Text, nullable=False),
     Column("content", Text, nullable=False),
     Column("model", Text),
@@ -99,11 +102,11 @@ Index("ix_messages_roots", messages.c.conversation, messages.c.id, **_where(mess
 generations = Table(
     "generations",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Id, primary_key=True),
     Column("tenant", Text, nullable=False),
     Column("user", Text, nullable=False),
-    Column("conversation", Text, ForeignKey("conversations.id", ondelete="CASCADE")),
-    Column("message", Text, ForeignKey("messages.id", ondelete="CASCADE")),
+    Column("conversation", Id, ForeignKey("conversations.id", ondelete="CASCADE")),
+    Column("message", Id, ForeignKey("messages.id", ondelete="CASCADE")),
     Column("status", Text, nullable=False),
     Column("reason", Text),
     Column("lane", Text, nullable=False),
@@ -126,7 +129,7 @@ generations = Table(
     Column("final_epoch", BigInteger),
     Column("final_n", BigInteger),
     Column("expires_at", BigInteger),
-    Column("retry_of", Text, ForeignKey("generations.id", ondelete="SET NULL")),
+    Column("retry_of", Id, ForeignKey("generations.id", ondelete="SET NULL")),
     Column("change", BigInteger),
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger),
@@ -144,7 +147,7 @@ Index(None, generations.c.retry_of, **_where(generations.c.retry_of.is_not(None)
 checkpoints = Table(
     "checkpoints",
     metadata,
-    Column("generation", Text, ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
+    Column("generation", Id, ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("seq", Integer, nullable=False),
     Column("channel", Text, nullable=False),
@@ -162,8 +165,8 @@ idempotency = Table(
     Column("status", Integer, nullable=False),
     Column("body", Text, nullable=False),
     # What was made under the key. The stored answer quotes it, so it goes when that is deleted.
-    Column("conversation", Text, ForeignKey("conversations.id", ondelete="CASCADE")),
-    Column("generation", Text, ForeignKey("generations.id", ondelete="CASCADE")),
+    Column("conversation", Id, ForeignKey("conversations.id", ondelete="CASCADE")),
+    Column("generation", Id, ForeignKey("generations.id", ondelete="CASCADE")),
     Column("created_at", BigInteger, nullable=False),
     PrimaryKeyConstraint("tenant", "user", "key"),
 )

@@ -30,8 +30,8 @@ from chatserver.generation.states import Lane
 from chatserver.settings import Settings, load
 from chatserver.storage.command import Command, Transaction
 from chatserver.storage.conversations import CreateConversation
-from chatserver.storage.database import DatabaseOptions
 from chatserver.storage.generations import AcceptGeneration
+from chatserver.storage.options import DatabaseOptions
 from chatserver.storage.records import Conversation, Generation, Stored
 from chatserver.storage.turns import AcceptTurn, Current
 from chatserver.upstream.simulator import SimulatorOptions, serve_simulator

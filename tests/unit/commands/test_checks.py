@@ -82,7 +82,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path) -> None:
 
 
 def test_a_wrong_database_address_is_told() -> None:
-    assert not checks.check_database(settings(store__database_url="sqlite//nowhere")).good
+    assert not checks.check_database(settings(store__database_url="sqlite:nowhere")).good
 
 
 @pytest.fixture

@@ -6,17 +6,14 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
+#: Compared byte by byte, whatever language a server speaks.
+_ID = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     _create_conversations()
     _create_messages()
-    # The two tables point at each other, so one of the keys is made after both.
-    op.add_column(
-        "conversations",
-        sa.Column("leaf", sa.Text, sa.ForeignKey("messages.id", ondelete="SET NULL")),
-        inline_references=True,
-    )
-    op.create_index("ix_conversations_leaf", "conversations", ["leaf"])
+    _create_leaf()
     _create_generations()
     _create_checkpoints()
     _create_idempotency()
@@ -25,7 +22,7 @@ def upgrade() -> None:
 def _create_conversations() -> None:
     op.create_table(
         "conversations",
-        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("id", _ID, primary_key=True),
         sa.Column("tenant", sa.Text, nullable=False),
         sa.Column("user", sa.Text, nullable=False),
         sa.Column("title", sa.Text),
@@ -44,11 +41,9 @@ def _create_conversations() -> None:
 def _create_messages() -> None:
     op.create_table(
         "messages",
-        sa.Column("id", sa.Text, primary_key=True),
-        sa.Column(
-            "conversation", sa.Text, sa.ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False
-        ),
-        sa.Column("parent", sa.Text, sa.ForeignKey("messages.id")),
+        sa.Column("id", _ID, primary_key=True),
+        sa.Column("conversation", _ID, sa.ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("parent", _ID, sa.ForeignKey("messages.id")),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("content", sa.Text, nullable=False),
         sa.Column("model", sa.Text),
@@ -61,14 +56,26 @@ def _create_messages() -> None:
     _create_partial_index("ix_messages_roots", "messages", ["conversation", "id"], "parent IS NULL")
 
 
+def _create_leaf() -> None:
+    """The two tables point at each other, so one of the keys is made after both."""
+    if op.get_bind().dialect.name == "sqlite":
+        # Which knows no other way to add a key, and none to name it.
+        leaf = sa.Column("leaf", _ID, sa.ForeignKey("messages.id", ondelete="SET NULL"))
+        op.add_column("conversations", leaf, inline_references=True)
+    else:
+        op.add_column("conversations", sa.Column("leaf", _ID))
+        op.create_foreign_key(None, "conversations", "messages", ["leaf"], ["id"], ondelete="SET NULL")
+    op.create_index("ix_conversations_leaf", "conversations", ["leaf"])
+
+
 def _create_generations() -> None:
     op.create_table(
         "generations",
-        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("id", _ID, primary_key=True),
         sa.Column("tenant", sa.Text, nullable=False),
         sa.Column("user", sa.Text, nullable=False),
-        sa.Column("conversation", sa.Text, sa.ForeignKey("conversations.id", ondelete="CASCADE")),
-        sa.Column("message", sa.Text, sa.ForeignKey("messages.id", ondelete="CASCADE"), unique=True),
+        sa.Column("conversation", _ID, sa.ForeignKey("conversations.id", ondelete="CASCADE")),
+        sa.Column("message", _ID, sa.ForeignKey("messages.id", ondelete="CASCADE"), unique=True),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("reason", sa.Text),
         sa.Column("lane", sa.Text, nullable=False),
@@ -90,7 +97,7 @@ def _create_generations() -> None:
         sa.Column("final_epoch", sa.BigInteger),
         sa.Column("final_n", sa.BigInteger),
         sa.Column("expires_at", sa.BigInteger),
-        sa.Column("retry_of", sa.Text, sa.ForeignKey("generations.id", ondelete="SET NULL")),
+        sa.Column("retry_of", _ID, sa.ForeignKey("generations.id", ondelete="SET NULL")),
         sa.Column("change", sa.BigInteger),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("started_at", sa.BigInteger),
@@ -108,7 +115,7 @@ def _create_generations() -> None:
 def _create_checkpoints() -> None:
     op.create_table(
         "checkpoints",
-        sa.Column("generation", sa.Text, sa.ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
+        sa.Column("generation", _ID, sa.ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
         sa.Column("attempt", sa.Integer, nullable=False),
         sa.Column("seq", sa.Integer, nullable=False),
         sa.Column("channel", sa.Text, nullable=False),
@@ -126,8 +133,8 @@ def _create_idempotency() -> None:
         sa.Column("fingerprint", sa.Text, nullable=False),
         sa.Column("status", sa.Integer, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
-        sa.Column("conversation", sa.Text, sa.ForeignKey("conversations.id", ondelete="CASCADE")),
-        sa.Column("generation", sa.Text, sa.ForeignKey("generations.id", ondelete="CASCADE")),
+        sa.Column("conversation", _ID, sa.ForeignKey("conversations.id", ondelete="CASCADE")),
+        sa.Column("generation", _ID, sa.ForeignKey("generations.id", ondelete="CASCADE")),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("tenant", "user", "key"),
     )

@@ -9,7 +9,7 @@ from chatserver.generation.states import Reason, Status
 from chatserver.storage.checkpoints import Checkpoint, Part
 from chatserver.storage.deleting import DeleteConversation
 from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim, Claimed
-from tests.unit.storage.store import ALICE, BOB, NOW, finish
+from tests.contract.storage.store import ALICE, BOB, NOW, finish
 
 
 async def test_a_claim_makes_a_waiting_generation_run(store) -> None:

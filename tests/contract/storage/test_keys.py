@@ -5,7 +5,7 @@ import pytest
 
 from chatserver.errors import KeyReused, TurnInProgress
 from chatserver.storage.keys import KEPT_MS, ForgetKeys, Repeats
-from tests.unit.storage.store import ALICE, BOB, NOW, begin, finish, key, reply, turn, work
+from tests.contract.storage.store import ALICE, BOB, NOW, begin, finish, key, reply, turn, work
 
 
 async def test_a_repeat_gets_the_stored_answer_and_makes_nothing(store) -> None:

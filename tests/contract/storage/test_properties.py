@@ -20,7 +20,7 @@ from chatserver.storage.conversations import CreateConversation
 from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim, Claimed, Finish
 from chatserver.storage.records import Accepted, Generation, Message
 from chatserver.storage.turns import AcceptTurn, Current
-from tests.unit.storage.store import NOW, Store, begin, finish, key, opened, turn, work
+from tests.contract.storage.store import NOW, Store, begin, finish, key, opened, turn, work
 
 KINDS = ["begin", "turn", "claim", "finish", "attempt", "cancel", "work"]
 #: (kind, one of those there are, one of those there are, a key or none)
@@ -32,12 +32,12 @@ Run = Callable[[Callable[[Store, Principal], Awaitable[None]]], None]
 
 
 @pytest.fixture
-def run(database_file) -> Iterator[Run]:
+def run(database) -> Iterator[Run]:
     """Runs each example on one store, as a user of its own: opening a store takes longer than an example."""
     users = count()
     with asyncio.Runner() as runner:
         opening = AsyncExitStack()
-        store = runner.run(opening.enter_async_context(opened(database_file)))
+        store = runner.run(opening.enter_async_context(opened(database)))
         yield lambda example: runner.run(example(store, Principal("home", f"user {next(users)}")))
         runner.run(opening.aclose())
 

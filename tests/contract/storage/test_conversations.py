@@ -5,7 +5,7 @@ import pytest
 from chatserver.errors import Invalid, NotFound
 from chatserver.generation.ids import CONVERSATION, new_id
 from chatserver.generation.states import Status
-from tests.unit.storage.store import ALICE, BOB, NOW, begin, finish
+from tests.contract.storage.store import ALICE, BOB, NOW, begin, finish
 
 
 async def test_a_new_conversation_is_empty_and_at_its_first_change(store) -> None:

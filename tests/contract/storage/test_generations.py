@@ -8,7 +8,7 @@ from chatserver.generation.pieces import Fault, Usage
 from chatserver.generation.position import Position
 from chatserver.generation.states import Lane, Reason, Status
 from chatserver.storage.lifecycle import Claim
-from tests.unit.storage.store import ALICE, BOB, NOW, finish, work
+from tests.contract.storage.store import ALICE, BOB, NOW, finish, work
 
 
 async def test_handed_in_work_is_a_generation_without_a_conversation(store) -> None:

@@ -5,7 +5,7 @@ import pytest
 from chatserver.errors import Invalid, NotFound, TurnInProgress
 from chatserver.generation.ids import CONVERSATION, MESSAGE, new_id
 from chatserver.generation.states import Lane, Reason, Status
-from tests.unit.storage.store import ALICE, BOB, NOW, finish, turn
+from tests.contract.storage.store import ALICE, BOB, NOW, finish, turn
 
 
 async def test_a_turn_is_a_question_its_answers_place_and_a_generation(store) -> None:

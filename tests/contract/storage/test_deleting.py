@@ -8,7 +8,7 @@ from chatserver.generation.ids import CONVERSATION, MESSAGE, new_id
 from chatserver.storage.changing import ChangeConversation
 from chatserver.storage.deleting import DeleteConversation
 from chatserver.storage.tables import messages
-from tests.unit.storage.store import ALICE, BOB, NOW, turn
+from tests.contract.storage.store import ALICE, BOB, NOW, turn
 
 
 async def test_it_goes_with_all_that_hangs_on_it_and_names_its_generations(store) -> None:

@@ -2,7 +2,7 @@ from chatserver.generation.pieces import Channel
 from chatserver.storage.checkpoints import Checkpoint, Part
 from chatserver.storage.lifecycle import BeginAttempt, Claim
 from chatserver.storage.records import TextSoFar
-from tests.unit.storage.store import NOW, finish
+from tests.contract.storage.store import NOW, finish
 
 
 async def save(store, *parts: Part) -> None:

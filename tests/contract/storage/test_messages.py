@@ -2,7 +2,7 @@ import pytest
 
 from chatserver.errors import NotFound
 from chatserver.generation.ids import CONVERSATION, MESSAGE, new_id
-from tests.unit.storage.store import ALICE, BOB
+from tests.contract.storage.store import ALICE, BOB
 
 
 async def texts(store, conversation, leaf=None, before=None, limit=50) -> tuple[list[str], str | None]:

@@ -2,29 +2,31 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.unit.storage.store import ALICE, opened
+from tests.contract.storage.store import ALICE, opened
 
 _WRITE_UNTIL_KILLED = """
 import asyncio, sys
 from pathlib import Path
-from tests.unit.storage.store import opened
+from tests.contract.storage.store import opened
 
 async def write(store):
     while True:
         accepted = await store.answered(await store.conversation(), "Hello?")
         print(accepted.generation.conversation, accepted.generation.id, flush=True)
 
+address = sys.argv[1] if "://" in sys.argv[1] else Path(sys.argv[1])
+
 async def main():
-    async with opened(Path(sys.argv[1])) as store:
+    async with opened(address) as store:
         await asyncio.gather(*(write(store) for _ in range(5)))
 
 asyncio.run(main())
 """
 
 
-def killed_after(lines: int, path: Path) -> list[list[str]]:
+def killed_after(lines: int, address: Path | str) -> list[list[str]]:
     """What a process had acknowledged when it was killed, at least so many lines of it."""
-    command = [sys.executable, "-c", _WRITE_UNTIL_KILLED, str(path)]
+    command = [sys.executable, "-c", _WRITE_UNTIL_KILLED, str(address)]
     root = Path(__file__).parents[3]
     with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
         acknowledged = [process.stdout.readline().split() for _ in range(lines)]
@@ -32,9 +34,9 @@ def killed_after(lines: int, path: Path) -> list[list[str]]:
         return acknowledged + [line.split() for line in process.stdout if line.endswith("\n")]
 
 
-async def test_what_was_acknowledged_survives_the_death_of_the_process(database_file) -> None:
-    acknowledged = killed_after(40, database_file)
-    async with opened(database_file) as store:
+async def test_what_was_acknowledged_survives_the_death_of_the_process(database) -> None:
+    acknowledged = killed_after(40, database)
+    async with opened(database) as store:
         for conversation, generation in acknowledged:
             ended = await store.generations.get(ALICE, generation)
             assert ended.result == "Answer to Hello?"

@@ -6,7 +6,7 @@ import pytest
 from chatserver.errors import NotFound, PreconditionFailed
 from chatserver.generation.ids import CONVERSATION, MESSAGE, new_id
 from chatserver.storage.changing import ChangeConversation
-from tests.unit.storage.store import ALICE, BOB, NOW, begin
+from tests.contract.storage.store import ALICE, BOB, NOW, begin
 
 
 def change(conversation, expected=None, **changes) -> ChangeConversation:

@@ -1,9 +1,13 @@
 """A whole store to test with, and short words for what is done to it most."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id
 from chatserver.generation.log import text_sha256
@@ -11,11 +15,13 @@ from chatserver.generation.pieces import Usage
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane, Reason, Status
+from chatserver.storage.connection import Connection
 from chatserver.storage.conversations import Conversations, CreateConversation
-from chatserver.storage.database import Database, DatabaseOptions
+from chatserver.storage.database import Database
 from chatserver.storage.generations import AcceptGeneration, Generations
 from chatserver.storage.lifecycle import Finish
 from chatserver.storage.messages import Messages
+from chatserver.storage.options import DatabaseOptions
 from chatserver.storage.records import Accepted, Conversation, Generation, Idempotency, Stored
 from chatserver.storage.turns import AcceptTurn, Current
 from chatserver.storage.writer import Writer, WriterOptions
@@ -135,9 +141,17 @@ def key(name: str, fingerprint: str = "one") -> Idempotency:
     return Idempotency(name, fingerprint)
 
 
+async def wait_inside(connection: Connection, event: threading.Event) -> None:
+    """Wait inside of a transaction, where a file's runs in a thread and a server's on the event loop."""
+    if isinstance(connection, AsyncConnection):
+        assert await asyncio.to_thread(event.wait, 5)
+    else:
+        assert event.wait(5)
+
+
 @asynccontextmanager
 async def opened(
-    path: Path,
+    address: Path | str,
     options: DatabaseOptions | None = None,
     writing: WriterOptions | None = None,
     *,
@@ -151,7 +165,7 @@ async def opened(
         on_commit()
 
     async with (
-        Database.open(path, options or DatabaseOptions()) as database,
+        Database.open(address, options or DatabaseOptions()) as database,
         Writer(
             database,
             writing or WriterOptions(),

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from chatserver.storage.counts import KeepCounts
 from chatserver.storage.records import Counted
-from tests.unit.storage.store import finish, turn
+from tests.contract.storage.store import finish, turn
 
 
 async def said(store, conversation, message):

@@ -1,0 +1,173 @@
+"""Every statement there is, collected while everything is done once, and how each database carries it out."""
+
+import json
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import Engine, event
+
+from chatserver.generation.pieces import Channel
+from chatserver.generation.states import Status
+from chatserver.storage.changing import ChangeConversation
+from chatserver.storage.checkpoints import Checkpoint, Part
+from chatserver.storage.deleting import DeleteConversation
+from chatserver.storage.keys import KEPT_MS, ForgetKeys
+from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim
+from chatserver.storage.postgresql import PostgresDatabase
+from chatserver.storage.tables import metadata
+from tests.contract.storage.store import ALICE, NOW, Store, begin, finish, key, turn, work
+
+# The one index that is read whole holds nothing but what is asked for.
+_SCAN = re.compile(r"SCAN (\w+)(?! USING INDEX ix_generations_unfinished)\b")
+_SORT = re.compile(r"USE TEMP B-TREE FOR ORDER BY")
+_NO_QUERIES = ("BEGIN", "PRAGMA", "SET", "SHOW")
+
+#: Statement -> parameters that it was made with.
+Statements = dict[str, Any]
+#: Statement -> (tables that it reads whole, whether it sorts).
+Plans = dict[str, tuple[set[str], bool]]
+
+#: So many rows that a planner has reason to use indexes: 60 users, one of them with much of everything.
+_ROWS = """
+    INSERT INTO conversations (id, tenant, "user", change, own_change, created_at, active_at)
+        SELECT 'conv_' || n, 'home', CASE WHEN n % 3 = 0 THEN 'alice' ELSE 'user ' || n % 60 END, 1, 1, n, n
+        FROM generate_series(1, 3000) AS n;
+    INSERT INTO messages (id, conversation, parent, role, content, change, created_at)
+        SELECT 'msg_' || n, 'conv_' || 1 + n % 100, CASE WHEN n > 3000 THEN 'msg_' || n - 3000 END,
+            CASE WHEN n / 3000 % 2 = 0 THEN 'user' ELSE 'assistant' END, repeat('word ', 40), n, n
+        FROM generate_series(1, 30000) AS n;
+    INSERT INTO generations (id, tenant, "user", conversation, message, status, lane, model, request, epoch,
+            attempts, cancel, change, created_at)
+        SELECT 'gen_' || n, 'home', CASE WHEN n % 3 = 0 THEN 'alice' ELSE 'user ' || n % 60 END,
+            conversation, id, CASE WHEN n % 500 = 0 THEN 'queued' ELSE 'completed' END,
+            'interactive', 'llama', '{}', 1, 1, false, n, n
+        FROM (SELECT id, conversation, created_at AS n FROM messages
+            WHERE role = 'assistant' AND created_at < 1000000) AS answers;
+    INSERT INTO checkpoints (generation, attempt, seq, channel, text)
+        SELECT id, 1, part, 'answer', 'word' FROM generations, generate_series(1, 3) AS part
+        WHERE change % 5 = 0;
+    INSERT INTO idempotency (tenant, "user", key, fingerprint, status, body, generation, created_at)
+        SELECT tenant, "user", 'key ' || id, 'one', 202, '{}', id, 1800000000000 + created_at
+        FROM generations;
+    ANALYZE
+"""
+
+#: One with 300 messages.
+_LONG = "conv_1"
+
+
+async def do_everything(store: Store) -> None:
+    """Each command and each read, so that each statement there is gets made."""
+    conversation = (await store.submit(begin(idempotency=key("c")))).conversation
+    await store.submit(begin(idempotency=key("c")))
+    accepted = await store.submit(turn(conversation, idempotency=key("t"), owner=None))
+    generation = accepted.generation
+    await store.submit(turn(conversation, idempotency=key("t")))
+    await store.submit(work(idempotency=key("w")))
+    await store.submit(work(idempotency=key("w"), now_ms=NOW + KEPT_MS))
+    await store.submit(Claim(generation.id, "me", 0, NOW))
+    await store.submit(BeginAttempt(generation.id, 1, 2))
+    await store.submit(Checkpoint((Part(generation.id, 1, 2, 0, Channel.ANSWER, "Hi"),)))
+    await store.submit(Cancel(generation.id, ALICE, NOW))
+    await store.generations.text_so_far(generation.id)
+    await store.submit(finish(generation, epoch=1))
+    await store.turn(conversation, parent=generation.message)
+    await store.submit(ForgetKeys(NOW))
+    await store.submit(ChangeConversation(ALICE, conversation.id, {"leaf": accepted.message.id}))
+    await read_everything(store, conversation.id, accepted.message.id, generation.id)
+    await store.submit(DeleteConversation(ALICE, conversation.id))
+
+
+async def read_everything(store: Store, conversation: str, message: str, generation: str) -> None:
+    page = await store.conversations.page(ALICE, 1, None)
+    await store.conversations.page(ALICE, 1, page.next or f"{NOW}.{conversation}")
+    await store.conversations.get(ALICE, conversation)
+    await store.conversations.changes(ALICE, conversation, 0, 10)
+    await store.messages.branch(ALICE, conversation, None, None, 1)
+    await store.messages.branch(ALICE, conversation, message, None, 1)
+    await store.messages.branch(ALICE, conversation, None, message, 1)
+    await store.messages.transcript(conversation, message, 10)
+    await store.generations.get(ALICE, generation)
+    for status in (None, Status.QUEUED):
+        await store.generations.page(ALICE, status, 1, None)
+        await store.generations.page(ALICE, status, 1, generation)
+    await store.generations.unfinished()
+
+
+@pytest.fixture
+async def statements(store) -> Statements:
+    """Every statement that is made while everything is done."""
+    made: Statements = {}
+
+    def note(_connection, _cursor, statement, parameters, _context, many) -> None:
+        if not statement.startswith(_NO_QUERIES):
+            made[statement] = parameters[0] if many else parameters
+
+    for engine in engines(store.database._backend):
+        event.listen(engine, "before_cursor_execute", note)
+    await do_everything(store)
+    assert len(made) > 30
+    return made
+
+
+def engines(backend) -> list[Engine]:
+    if isinstance(backend, PostgresDatabase):
+        return [backend._readers.sync_engine, backend._writer.sync_engine]
+    return [part._engine for part in (backend._readers, backend._writer, backend._glances)]
+
+
+@pytest.fixture
+async def plans(statements, database, request) -> Plans:
+    if isinstance(database, Path):
+        return dict(plans_of_a_file(database, statements))
+    request.getfixturevalue("postgres").sql(_ROWS, database.rpartition("/")[2])
+    return {statement: plan async for statement, plan in plans_of_a_server(database, statements)}
+
+
+def plans_of_a_file(path: Path, statements: Statements) -> Iterator[tuple[str, tuple[set[str], bool]]]:
+    tables = {*metadata.tables, "answers"}
+    with closing(sqlite3.connect(path)) as connection:
+        for statement, parameters in statements.items():
+            rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plan = "\n".join(row[3] for row in rows)
+            yield statement, (tables & set(_SCAN.findall(plan)), bool(_SORT.search(plan)))
+
+
+async def plans_of_a_server(address: str, statements: Statements) -> AsyncIterator[tuple[str, Any]]:
+    connection = await asyncpg.connect(address)
+    try:
+        for statement, parameters in statements.items():
+            # What was done was done in a short conversation, whose rows a planner may well sort.
+            given = [_LONG if str(each).startswith("conv_") else each for each in parameters]
+            explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *given)
+            nodes = list(nodes_of(json.loads(explained)[0]["Plan"]))
+            whole = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+            yield statement, (whole, any("Sort" in node["Node Type"] for node in nodes))
+    finally:
+        await connection.close()
+
+
+def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", ()):
+        yield from nodes_of(below)
+
+
+async def test_no_query_reads_a_whole_table(plans) -> None:
+    assert {statement: whole for statement, (whole, _) in plans.items() if whole} == {}
+
+
+async def test_pages_come_out_of_their_index_in_order(plans) -> None:
+    pages = {
+        statement: sorts
+        for statement, (_, sorts) in plans.items()
+        if "LIMIT" in statement and "RECURSIVE" not in statement
+    }
+    assert pages
+    assert not any(pages.values()), pages

@@ -1,0 +1,168 @@
+"""A real PostgreSQL for tests: its own data, a free port, a socket nobody else reaches; gone afterwards."""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+#: Seconds that it may take to start, and to end.
+_START_S = 60
+_END_S = 30
+#: It refuses to be run by root; Debian makes this account for it.
+_ACCOUNT = "postgres"
+_USER = "chatserver"
+#: What is written is worth nothing after the tests.
+_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+
+_EMPTY = """DO $$ BEGIN
+    EXECUTE (
+        SELECT 'TRUNCATE ' || string_agg(format('%I', tablename), ', ') FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    );
+END $$"""
+
+
+class Postgres:
+    def __init__(self, folder: Path, account: str | None) -> None:
+        self._folder = folder
+        self._account = account
+        self._password = secrets.token_hex(16)
+        self._port = _free_port()
+        self._names = count(1)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def address(self, database: str, user: str = _USER, password: str | None = None) -> str:
+        """The address as it stands in a server's settings."""
+        return f"postgresql://{user}:{password or self._password}@127.0.0.1:{self._port}/{database}"
+
+    def initialise(self) -> None:
+        password = self._folder / "password"
+        password.write_text(self._password)
+        password.chmod(0o644)
+        made = self._run(
+            "initdb",
+            *("--pgdata", str(self._folder / "data"), "--username", _USER, "--pwfile", str(password)),
+            *("--auth-local", "trust", "--auth-host", "password", "--encoding", "UTF8"),
+            # A language whose order isn't that of the bytes, as servers mostly have.
+            *("--locale-provider", "icu", "--icu-locale", "en", "--locale", "C.UTF-8", "--no-sync"),
+        )
+        assert made.returncode == 0, made.stdout
+
+    def start(self) -> None:
+        options = {
+            **_FAST,
+            "port": str(self._port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self._folder),
+        }
+        settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [_program("postgres"), "-D", str(self._folder / "data"), *settings],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd=self._folder,
+                **self._as_account(),
+            )
+        deadline = _START_S * 10
+        while self._run("pg_isready", "-q", "-h", str(self._folder), "-p", str(self._port)).returncode:
+            deadline -= 1
+            assert deadline, (self._folder / "log").read_text()
+            assert self._process.poll() is None, (self._folder / "log").read_text()
+            _wait_a_little(self._process)
+
+    def stop(self) -> None:
+        """End it at once and in order: connections are cut, nothing is lost."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(_END_S)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def create(self, template: str = "template0") -> str:
+        """Make a database like another one; gives its name."""
+        name = f"test_{next(self._names)}"
+        self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def empty(self, database: str) -> None:
+        """Remove all rows."""
+        self.sql(_EMPTY, database)
+
+    def sql(self, statement: str, database: str = "postgres") -> list[list[str]]:
+        """Carry out a statement as the owner of everything; gives the rows it finds, as text."""
+        done = self._run(
+            "psql",
+            *("-h", str(self._folder), "-p", str(self._port), "-U", _USER, "-d", database),
+            *("-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", statement),
+        )
+        assert done.returncode == 0, done.stdout
+        return [line.split("|") for line in done.stdout.decode().splitlines()]
+
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            [_program(program), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self._folder,
+            timeout=_START_S,
+            check=False,
+            **self._as_account(),
+        )
+
+    def _as_account(self) -> dict[str, object]:
+        if self._account is None:
+            return {}
+        account = pwd.getpwnam(self._account)
+        return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Start one; in the end nothing is left of it."""
+    account = _ACCOUNT if os.geteuid() == 0 else None
+    folder = Path(tempfile.mkdtemp(prefix="chatserver-postgres-"))
+    try:
+        if account is not None:
+            shutil.chown(folder, account)
+        postgres = Postgres(folder, account)
+        postgres.initialise()
+        postgres.start()
+        try:
+            yield postgres
+        finally:
+            postgres.stop()
+    finally:
+        shutil.rmtree(folder)
+
+
+def _program(name: str) -> str:
+    """Find a program of PostgreSQL's; Debian keeps most of them out of the path."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    found = shutil.which(name, path=os.pathsep.join([*map(str, reversed(versions)), os.environ["PATH"]]))
+    assert found, "PostgreSQL is missing, which tests need; install it: apt-get install postgresql"
+    return found
+
+
+def _wait_a_little(process: subprocess.Popen[bytes]) -> None:
+    """Wait a tenth of a second, or until it has ended."""
+    try:
+        process.wait(0.1)
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
