@@ -88,7 +88,7 @@ class SqliteDatabase:
         return await self._readers.run(work)
 
     async def glance(self, work: Work[T]) -> T:
-        # Here and now: a change of threads costs more than finding one row. But the event loop waits for neither
+        # Here and now: a change of threads costs more than finding one row. The event loop waits for neither
         # locks nor a slow disk: then it is read in a thread after all.
         if not self._glances.rests:
             try:

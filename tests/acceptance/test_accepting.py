@@ -16,6 +16,11 @@ from tests.harness.websocket import socket
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.fixture
+def service(either_service: Service) -> Service:
+    return either_service
+
+
 async def _events(client: Client, path: str, body: dict[str, Any], key: str | None = None) -> list[Event]:
     headers = {} if key is None else {"Idempotency-Key": key}
     async with stream(client, path, method="POST", json=body, headers=headers) as events:

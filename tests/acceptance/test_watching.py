@@ -16,6 +16,11 @@ from tests.harness.websocket import socket
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.fixture
+def service(either_service: Service) -> Service:
+    return either_service
+
+
 async def _change(client: Client, conversation: str) -> int:
     return int((await client.call("GET", f"/conversations/{conversation}"))["change"])
 

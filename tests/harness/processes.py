@@ -156,6 +156,11 @@ def server(
     return Process(["serve", "--port", str(port)], {**environment, "CHATSERVER_LOG__FORMAT": "json"})
 
 
+def on_postgres(address: str) -> dict[str, str]:
+    """Settings of a server whose conversations are kept there."""
+    return {"store.database_url": address, "server.secret": "a secret that all of them share " * 2}
+
+
 async def simulator_stats(url: str, **wanted: int) -> dict[str, Any]:
     """What a simulator has seen: now, or as soon as its figures are as wanted."""
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=START_S) as http:
