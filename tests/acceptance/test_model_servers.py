@@ -1,7 +1,13 @@
 """What a model server does to an answer: each way of failing ends it once, with its own reason and code."""
 
+import asyncio
+import time
+from collections.abc import Sequence
+
 import pytest
 
+from chatserver.upstream.simulator.faults import FAULTS
+from tests.harness.asking import WAYS
 from tests.harness.client import Client
 from tests.harness.readers import TRANSPORTS, by_sse, read_whole
 from tests.harness.received import Received
@@ -10,11 +16,14 @@ from tests.harness.service import Service, module_service
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _MOST_BYTES = 4096
+#: Seconds that a model server may be silent, and what everything may take besides on a busy machine.
+_SILENCE_S = 0.5
+_SLACK_S = 3.0
 service = module_service(
     {
         "ollama.slots": 8,
-        "ollama.first_token_timeout_s": 0.5,
-        "ollama.stall_timeout_s": 0.5,
+        "ollama.first_token_timeout_s": _SILENCE_S,
+        "ollama.stall_timeout_s": _SILENCE_S,
         "generation.max_text_bytes": _MOST_BYTES,
         "generation.retry_first_delay_s": 0.05,
         "generation.attempts": 3,
@@ -25,22 +34,22 @@ service = module_service(
     "8",
 )
 
-#: What is asked for, whether text comes before the end, and how it has to end.
+#: The fault; whether text comes before the end; how it has to end; the seconds of silence before that.
 ENDINGS = [
-    ("refuse", False, "upstream_error", "unreachable"),
-    ("slow-first-token", False, "upstream_error", "first_token_timeout"),
-    ("stall", True, "upstream_error", "stalled"),
-    ("status-500", False, "upstream_error", "upstream_failed"),
-    ("status-503", False, "upstream_error", "upstream_busy"),
-    ("error-line", True, "upstream_error", "upstream_failed"),
-    ("garbage", True, "upstream_error", "bad_upstream_data"),
-    ("cut", True, "upstream_truncated", "no_done"),
-    ("repeat", True, "upstream_truncated", "no_done"),
-    ("drop", True, "upstream_truncated", "no_done"),
+    ("refuse", False, "upstream_error", "unreachable", 0),
+    ("slow-first-token", False, "upstream_error", "first_token_timeout", _SILENCE_S),
+    ("stall", True, "upstream_error", "stalled", _SILENCE_S),
+    ("status-500", False, "upstream_error", "upstream_failed", 0),
+    ("status-503", False, "upstream_error", "upstream_busy", 0),
+    ("error-line", True, "upstream_error", "upstream_failed", 0),
+    ("garbage", True, "upstream_error", "bad_upstream_data", 0),
+    ("cut", True, "upstream_truncated", "no_done", 0),
+    ("repeat", True, "upstream_truncated", "no_done", 0),
+    ("drop", True, "upstream_truncated", "no_done", 0),
     # No fault that the simulator knows, so that it refuses the request.
-    ("nonsense", False, "upstream_error", "bad_request"),
+    ("nonsense", False, "upstream_error", "bad_request", 0),
 ]
-each_ending = pytest.mark.parametrize(("fault", "text", "reason", "code"), ENDINGS)
+each_ending = pytest.mark.parametrize(("fault", "text", "reason", "code", "silence"), ENDINGS)
 
 
 def _fails(fault: str) -> str:
@@ -60,30 +69,41 @@ async def _check_ended(client: Client, received: Received, status: str, reason: 
         assert (again.answer, again.end) == (received.answer, received.end)
 
 
+async def test_every_fault_is_in_the_table() -> None:
+    assert {fault for fault, *_ in ENDINGS} - {"nonsense"} | {"endless"} == FAULTS.keys()
+
+
+async def _read_in_every_way(client: Client, content: str, **more: str) -> Sequence[Received]:
+    """Ask once for each way of reading; all read from the first frame to the end."""
+    async with asyncio.TaskGroup() as group:
+        readings = [group.create_task(way(client, content, **more)) for way in WAYS.values()]
+    return [reading.result() for reading in readings]
+
+
 @each_ending
-async def test_a_turn_ends_with_the_true_reason_and_the_text_so_far(
-    *, service: Service, client: Client, fault: str, text: bool, reason: str, code: str
+async def test_a_turn_ends_once_with_the_true_reason_in_time_however_it_is_read(
+    *, service: Service, client: Client, fault: str, text: bool, reason: str, code: str, silence: float
 ) -> None:
     asked = await service.asked()
-    conversation = await client.begin()
-    received = await read_whole(client, (await client.send(conversation, _fails(fault)))["generation"]["id"])
-    assert bool(received.answer) == text
-    assert received.resets == []
-    await _check_ended(client, received, "failed", reason, code)
+    began = time.monotonic()
+    readings = await _read_in_every_way(client, _fails(fault))
+    assert silence <= time.monotonic() - began < silence + _SLACK_S
+    for received in readings:
+        assert bool(received.answer) == text
+        assert received.resets == []
+        await _check_ended(client, received, "failed", reason, code)
     # Somebody waits for it, so it is not tried again.
-    assert await service.asked() == asked + 1
-    assert [message["content"] for message in await client.messages(conversation)] == [
-        _fails(fault),
-        received.answer,
-    ]
+    assert await service.asked() == asked + len(WAYS)
 
 
 @each_ending
 async def test_handed_in_work_is_tried_again_and_dead_after_three_attempts(
-    *, service: Service, client: Client, fault: str, text: bool, reason: str, code: str
+    *, service: Service, client: Client, fault: str, text: bool, reason: str, code: str, silence: float
 ) -> None:
     asked = await service.asked()
+    began = time.monotonic()
     received = await read_whole(client, await client.hand_in(_fails(fault)))
+    assert time.monotonic() - began < 3 * silence + _SLACK_S
     assert bool(received.answer) == text
     if code == "bad_request":
         # It would be refused again and again.
@@ -96,6 +116,22 @@ async def test_handed_in_work_is_tried_again_and_dead_after_three_attempts(
     await _check_ended(client, received, status, reason, code)
     assert (await client.generation(received.generation))["attempts"] == attempts
     assert await service.asked() == asked + attempts
+
+
+async def test_the_text_so_far_is_the_message_of_a_turn_that_failed(client: Client) -> None:
+    conversation = await client.begin()
+    sent = await client.send(conversation, _fails("cut"))
+    received = await read_whole(client, sent["generation"]["id"])
+    assert received.answer
+    assert [message["content"] for message in await client.messages(conversation)] == [
+        _fails("cut"),
+        received.answer,
+    ]
+
+
+async def test_a_model_that_is_not_there_is_told_however_it_is_read(client: Client) -> None:
+    for received in await _read_in_every_way(client, "Hi.", model="no-such-model"):
+        await _check_ended(client, received, "failed", "upstream_error", "model_not_found")
 
 
 @pytest.mark.parametrize("lane", ["interactive", "background"])
@@ -121,6 +157,12 @@ async def test_an_answer_without_an_end_is_ended_at_our_bound(
     assert (kept["status"], kept["reason"], kept["result"]) == ("completed", "length", received.answer)
     # The model is told to stop.
     await service.seen(in_flight=0, cancelled=before["cancelled"] + 1)
+
+
+async def test_an_answer_without_an_end_ends_once_however_it_is_read(client: Client) -> None:
+    for received in await _read_in_every_way(client, _fails("endless")):
+        assert received.end is not None
+        assert (received.end["reason"], received.end["error"]) == ("length", None)
 
 
 async def test_a_model_that_reaches_its_own_bound_says_so(client: Client) -> None:
