@@ -51,6 +51,8 @@ class Fleet:
         self._seen: dict[OllamaClient, _Seen] = {}
         self._looked_at: float | None = None
         self._descriptions: dict[tuple[str, str], dict[str, Any]] = {}
+        #: Those that are being asked for.
+        self._describing: dict[tuple[str, str], asyncio.Task[dict[str, Any]]] = {}
         self._look = asyncio.Lock()
         #: A simulated model answers, in place of servers none of which does.
         self.simulated = False
@@ -165,6 +167,15 @@ class Fleet:
         known = self._descriptions.get(key)
         if known is not None:
             return known
+        # Those who need it at the same time share one question: a burst would open a connection each.
+        asking = self._describing.get(key)
+        if asking is None:
+            asking = self._describing[key] = asyncio.create_task(self._describe(key), name=f"describe {name}")
+            asking.add_done_callback(lambda _: self._describing.pop(key))
+        return await asyncio.shield(asking)
+
+    async def _describe(self, key: tuple[str, str]) -> dict[str, Any]:
+        name, _ = key
         if not self.clients:
             raise ModelNotFound
         description = await self.hosts(name)[0].show(name)

@@ -76,6 +76,26 @@ async def test_descriptions_are_asked_for_once() -> None:
         assert len(server.requests) == 1
 
 
+async def test_those_who_need_a_description_at_the_same_time_share_one_question() -> None:
+    wait = Wait()
+    async with scripted(wait, plain(b'{"model_info":{"llama.context_length":4096}}')) as server:
+        async with fleet_of(server.url) as fleet:
+            asking = [asyncio.create_task(fleet.context_length("m")) for _ in range(20)]
+            await asyncio.wait_for(server.asked.wait(), 5)
+            # The first one's going away takes nothing from the others.
+            asking[0].cancel()
+            wait.go.set()
+            assert await asyncio.gather(*asking[1:]) == [4096] * 19
+        assert len(server.requests) == 1
+
+
+async def test_a_description_that_failed_is_asked_for_again() -> None:
+    async with scripted(plain(b"", "500 Internal Server Error")) as server, fleet_of(server.url) as fleet:
+        for asked in (1, 2):
+            assert await asyncio.gather(*(fleet.context_length("m") for _ in range(5))) == [None] * 5
+            assert len(server.requests) == asked
+
+
 async def test_the_default_is_the_one_that_was_set_or_the_first_that_can_talk(simulated) -> None:
     async with fleet_of(simulated, default="mine") as fleet:
         assert await fleet.default_model() == "mine"
