@@ -95,6 +95,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         )
         metrics.watch_generations(engine.counts)
         metrics.watch_queue(partial(_lanes, engine))
+        metrics.watch_slots(lambda: engine.slots_taken)
         await fleet.refresh()
         # Last in, first out: what the runs have grown by is saved before they are stopped.
         stack.push_async_callback(engine.close)

@@ -88,6 +88,10 @@ class Engine:
     def running(self) -> int:
         return len(self._tasks)
 
+    @property
+    def slots_taken(self) -> int:
+        return self._slots.in_flight
+
     def jobs(self) -> Iterable[Job]:
         return list(self._jobs.values())
 

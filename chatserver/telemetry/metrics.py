@@ -134,6 +134,10 @@ class Metrics:
         """Ask `source` for the bytes that finished logs take."""
         self._watched.finished_bytes = source
 
+    def watch_slots(self, source: Callable[[], int]) -> None:
+        """Ask `source` how many slots of the model servers are taken."""
+        self._watched.slots = source
+
     def watch_sockets(self, source: Callable[[], int]) -> None:
         """Ask `source` how many TCP connections are open."""
         self._watched.sockets = source
@@ -148,6 +152,7 @@ class _Watched(Collector):
     def __init__(self) -> None:
         self.queue: Callable[[], Mapping[str, Lane]] = dict
         self.generations: Callable[[], Mapping[str, int]] = dict
+        self.slots: Callable[[], int] = int
         self.sockets: Callable[[], int] = int
         self.finished_bytes: Callable[[], int] = int
 
@@ -164,6 +169,7 @@ class _Watched(Collector):
         yield GaugeMetricFamily(
             "chatserver_finished_logs_bytes", "Memory of finished logs.", value=self.finished_bytes()
         )
+        yield GaugeMetricFamily("chatserver_slots_taken", "Answers asked of models.", value=self.slots())
         yield GaugeMetricFamily("chatserver_sockets", "Open TCP connections.", value=self.sockets())
         yield GaugeMetricFamily("chatserver_asyncio_tasks", "Tasks of the event loop.", value=_task_count())
 

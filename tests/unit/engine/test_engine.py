@@ -31,7 +31,7 @@ async def check_at_rest(works: Works) -> None:
     assert list(works.engine.jobs()) == []
     assert works.engine.counts() == {Status.QUEUED: 0, Status.RUNNING: 0}
     assert works.engine.lanes() == dict.fromkeys(Lane, (0, 0.0))
-    assert works.parts.engine._slots.in_flight == 0  # nothing else tells
+    assert works.engine.slots_taken == 0
     await works.stats(in_flight=0)
     names = [task.get_name() for task in asyncio.all_tasks()]
     assert [name for name in names if name.startswith("run ")] == []

@@ -78,7 +78,7 @@ async def test_while_the_store_refuses_every_end_readers_wait_and_the_model_is_f
         await refused(lines, ends=3)
         assert not works.feed(generation).log.ended
         assert works.engine.counts()[Status.RUNNING] == 1
-        assert works.engine._slots.in_flight == 0  # nothing else tells
+        assert works.engine.slots_taken == 0
     await check_interrupted(works, generation)
 
 
@@ -87,7 +87,7 @@ async def test_what_can_not_be_claimed_is_interrupted_once_it_can(works) -> None
     with refusing(works, "running") as lines:
         works.engine.cancel(running)
         await refused(lines, ends=1)
-        assert works.engine._slots.in_flight == 0
+        assert works.engine.slots_taken == 0
     log = await check_interrupted(works, waiting)
     assert [type(piece) for piece in pieces_of(log)] == [Ending]
 

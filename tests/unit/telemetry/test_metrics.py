@@ -80,6 +80,14 @@ def test_the_queue_is_asked_whenever_figures_are_read(metrics: Metrics) -> None:
     assert value(metrics, "generations", status="running") == 5
 
 
+def test_slots_that_are_taken_are_asked_for_too(metrics: Metrics) -> None:
+    taken = [object()]
+    metrics.watch_slots(lambda: len(taken))
+    assert value(metrics, "slots_taken") == 1
+    taken.clear()
+    assert value(metrics, "slots_taken") == 0
+
+
 async def test_tasks_and_memory_are_among_the_figures(metrics: Metrics) -> None:
     assert value(metrics, "asyncio_tasks") == 1
     assert (metrics.registry.get_sample_value("process_resident_memory_bytes") or 0) > 1_000_000

@@ -1,0 +1,77 @@
+"""What a serving process holds: as it says itself in its metrics, and as the kernel has it in /proc."""
+
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+#: Seconds that the metrics may take.
+_METRICS_S = 20
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    tasks: int
+    #: Generations that haven't ended.
+    generations: int
+    #: Slots of model servers.
+    slots: int
+    #: Streams, polls and WebSockets.
+    readers: int
+    #: Sockets of all kinds, and all other open files.
+    sockets: int
+    files: int
+    #: Bytes of memory.
+    memory: int
+
+    def counted(self) -> dict[str, int]:
+        """All but the memory, which is never the same to the byte."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "memory"}
+
+
+class Inspector:
+    """Looks at one process again and again, over one connection."""
+
+    def __init__(self, http: httpx.AsyncClient, pid: int) -> None:
+        self._http = http
+        self._pid = pid
+
+    async def look(self) -> Holdings:
+        answer = await self._http.get("/metrics")
+        sums: Counter[str] = Counter()
+        for family in text_string_to_metric_families(answer.raise_for_status().text):
+            for sample in family.samples:
+                sums[sample.name] += int(sample.value)
+        open_files = Counter(target.startswith("socket:") for target in _descriptors(self._pid))
+        return Holdings(
+            tasks=sums["chatserver_asyncio_tasks"],
+            generations=sums["chatserver_generations"],
+            slots=sums["chatserver_slots_taken"],
+            readers=sums["chatserver_connections"],
+            sockets=open_files[True],
+            files=open_files[False],
+            memory=resident_bytes(self._pid),
+        )
+
+
+@asynccontextmanager
+async def inspecting(url: str, pid: int) -> AsyncIterator[Inspector]:
+    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=_METRICS_S) as http:
+        yield Inspector(http, pid)
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+
+
+def _descriptors(pid: int) -> Iterator[str]:
+    for entry in os.scandir(f"/proc/{pid}/fd"):
+        # It may be closed while it is looked at.
+        with suppress(FileNotFoundError):
+            yield str(Path(entry.path).readlink())
