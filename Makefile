@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links
+NODE_MODULES := frontend_shim/node_modules/.package-lock.json
 
 .PHONY: help run test check load setup lock format clean
 
@@ -23,7 +24,7 @@ run: $(VENV)/.runtime
 	@$(BIN)/chatserver serve --demo
 
 # The engine and the transports once more where asyncio itself looks for slow or lost coroutines.
-test: setup
+test: setup $(NODE_MODULES)
 	@tests/setup.sh
 	@for room in engine transports; do \
 		test ! -d tests/unit/$$room || \
@@ -31,11 +32,12 @@ test: setup
 	done
 	@$(BIN)/pytest
 
-check: setup
+check: setup $(NODE_MODULES)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@npm run --silent --prefix frontend_shim check
 	@$(BIN)/python .ci/audit.py requirements/dev.lock
 
 load: setup
@@ -56,6 +58,12 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
 	@$(PIP) install --require-hashes -r requirements/dev.lock
 	@touch $@
 
+$(NODE_MODULES): frontend_shim/package.json frontend_shim/package-lock.json
+	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major < 20 || (major == 20 && minor < 19))' || { \
+		echo "Node 20.19 or newer is needed for the browser's part." >&2; exit 1; }
+	@npm ci --silent --prefix frontend_shim
+	@touch $@
+
 # Each lock file keeps to the versions of the one before, so that one environment can hold them all.
 lock: export UV_CUSTOM_COMPILE_COMMAND = make lock
 lock: $(VENV)/uv
@@ -72,5 +80,5 @@ format: setup
 	@$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist frontend_shim/node_modules frontend_shim/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find chatserver tests loadtests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

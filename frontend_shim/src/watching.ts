@@ -1,0 +1,67 @@
+/** A conversation being watched: what changes in it, whoever changes it. */
+
+import { joinChanges, Listeners } from "./backlog.ts";
+import { conversationFrame, type ConversationFrame, type Flaw } from "./frames.ts";
+import { Problem } from "./errors.ts";
+import type { Followed } from "./transports/followed.ts";
+
+export interface WatchingHost {
+  leave(followed: Followed): void;
+  report(kind: Flaw, about: unknown): void;
+}
+
+export class Watching implements Followed {
+  readonly kind = "conversation";
+  readonly id: string;
+  after: number | null;
+  ended = false;
+  readonly #host: WatchingHost;
+  readonly #listeners = new Listeners<ConversationFrame>(joinChanges);
+  #watchers = 0;
+
+  constructor(host: WatchingHost, conversation: string, after: number | null) {
+    this.#host = host;
+    this.id = conversation;
+    this.after = after;
+  }
+
+  /** Listen until the conversation is deleted, or the listener has enough; the last one lets the conversation go. */
+  async *listen(): AsyncGenerator<ConversationFrame, void, undefined> {
+    this.#watchers++;
+    try {
+      yield* this.#listeners.listen(() => []);
+    } finally {
+      if (--this.#watchers === 0) this.#finish();
+    }
+  }
+
+  take(value: unknown): void {
+    const frame = conversationFrame(value, this.id);
+    if (typeof frame === "string") return this.#host.report(frame, value);
+    // A change that came before, perhaps over another connection, is known; so is one that was late.
+    if (frame.type !== "reset" && this.after !== null && frame.id <= this.after) return;
+    this.after = frame.id;
+    this.#listeners.add(frame);
+    if (frame.type === "deleted") this.#finish();
+  }
+
+  begin(after: string): void {
+    this.after = Number(after);
+  }
+
+  over(): void {
+    this.#finish();
+  }
+
+  /** One that was deleted while nobody listened is gone. */
+  refused(error: unknown): boolean {
+    this.#finish(error instanceof Problem && error.status === 404 ? null : error);
+    return false;
+  }
+
+  #finish(error: unknown = null): void {
+    this.#host.leave(this);
+    this.ended = true;
+    this.#listeners.finish(error);
+  }
+}
