@@ -88,6 +88,11 @@ class Connection(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._upgraded = True
         super().handle_websocket_upgrade()
+        if not self.transport.get_protocol().handshake_initiated:  # type: ignore[attr-defined]
+            # What reads handshakes is stricter, and uvicorn waits on when it has given up.
+            self._refuse(
+                RequestError("This handshake can't be read: it has too many headers, or too long ones.")
+            )
 
     def on_message_begin(self) -> None:
         self._in_head, self._head_parsed = True, 0

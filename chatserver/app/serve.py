@@ -18,6 +18,7 @@ from chatserver.app.connection import Door
 from chatserver.app.demo import Demo
 from chatserver.app.listening import address_of, allow_descriptors, listen
 from chatserver.app.parts import Parts, assemble
+from chatserver.app.socket_connection import SocketConnection
 from chatserver.chat.operations import forget_old_keys
 from chatserver.settings import Settings
 from chatserver.telemetry.logs import set_up_logging
@@ -148,7 +149,7 @@ def _config(parts: Parts) -> uvicorn.Config:
         lifespan="off",
         # Called like the class that uvicorn asks for.
         http=Door(settings.limits, parts.metrics),  # type: ignore[arg-type]
-        ws="websockets-sansio",
+        ws=SocketConnection,
         # Deflate costs 40 KiB a connection, and tokens are too small to gain by it.
         ws_per_message_deflate=False,
         ws_max_size=settings.limits.message_bytes,

@@ -16,7 +16,7 @@ from chatserver.access.hosts import Hosts
 from chatserver.access.tickets import Grant
 from chatserver.chat.conversing import Conversing, Turn
 from chatserver.chat.work import Work
-from chatserver.errors import ChatserverError, PayloadTooLarge
+from chatserver.errors import ChatserverError, PayloadTooLarge, RequestError
 from chatserver.generation.position import START, Position
 from chatserver.generation.principal import Principal
 from chatserver.storage.turns import Current
@@ -42,6 +42,8 @@ SUBPROTOCOL = "chatserver.v1"
 #: Messages that may wait to be acted on; a client that sends more at once is not a chat.
 _INBOX = 256
 
+#: Not WebSocket at all, and text that isn't UTF-8.
+_PROTOCOL_VIOLATIONS = {1002, 1007}
 _OUR_FAULT = 1011
 _RESTART = 1012
 
@@ -132,8 +134,7 @@ class Connection:
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
-                if message.get("code") == PayloadTooLarge.close_code:
-                    self._shared.metrics.rejected(PayloadTooLarge.code, "message_bytes")
+                self._count_violation(message.get("code"))
                 return
             text = message.get("text")
             if len(self._inbox) >= _INBOX:
@@ -142,6 +143,13 @@ class Connection:
                 # A binary frame is answered like any other message that can't be read.
                 self._inbox.append(text or "")
                 self._work()
+
+    def _count_violation(self, code: int | None) -> None:
+        """Count what ended the connection before it came here as a message."""
+        if code == PayloadTooLarge.close_code:
+            self._shared.metrics.rejected(PayloadTooLarge.code, "message_bytes")
+        elif code in _PROTOCOL_VIOLATIONS:
+            self._shared.metrics.rejected(RequestError.code)
 
     def _end_with(self, code: int, reason: str) -> None:
         self._close_with = (code, reason)

@@ -86,8 +86,18 @@ class RawSocket:
         self.raw.say(b"".join(self._protocol.data_to_send()))
         assert (await self.frame())["type"] == "ready"
 
-    def say(self, opcode: Opcode, data: bytes = b"", *, fin: bool = True, **bits: bool) -> None:
-        self.raw.say(Frame(opcode, data, fin, **bits).serialize(mask=True))
+    def say(
+        self, opcode: int, data: bytes = b"", *, fin: bool = True, rsv1: bool = False, masked: bool = True
+    ) -> None:
+        """Send a frame, right or wrong; a mask of zeros changes nothing."""
+        head = bytes([fin << 7 | rsv1 << 6 | opcode])
+        if len(data) < 126:
+            head += bytes([masked << 7 | len(data)])
+        elif len(data) < 2**16:
+            head += bytes([masked << 7 | 126]) + len(data).to_bytes(2)
+        else:
+            head += bytes([masked << 7 | 127]) + len(data).to_bytes(8)
+        self.raw.say(head + bytes(4) * masked + data)
 
     def text(self, message: str) -> None:
         self.say(Opcode.TEXT, message.encode())
@@ -108,6 +118,7 @@ class RawSocket:
         while (event := await self._next()) is not None:
             if event.opcode is Opcode.CLOSE:
                 code = int.from_bytes(event.data[:2])
+                self.say(Opcode.CLOSE, bytes(event.data))
         return code
 
     async def _next(self) -> Frame | None:

@@ -1,0 +1,63 @@
+"""How a WebSocket ends whose peer breaks the protocol, over real sockets."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+from websockets.frames import Opcode
+
+from tests.harness.raw import raw, raw_socket, request
+from tests.unit.app.test_connection import figure
+from tests.unit.app.test_serve import Serving, serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serving]:
+    async with serving(
+        tmp_path_factory.mktemp("data"), server__grace_s=0.0, limits__message_bytes=1024
+    ) as one:
+        yield one
+
+
+def address(served: Serving) -> str:
+    return str(served.http.base_url).rstrip("/")
+
+
+@pytest.mark.parametrize(
+    ("opcode", "data", "bits", "code"),
+    [
+        (Opcode.TEXT, b"\xff", {}, 1007),
+        (Opcode.TEXT, b"x" * 1025, {}, 1009),
+        (Opcode.BINARY, b"x" * 1_000_000, {}, 1009),
+        (Opcode.TEXT, b"x", {"rsv1": True}, 1002),
+        (Opcode.TEXT, b"x", {"masked": False}, 1002),
+        (3, b"x", {}, 1002),
+        (Opcode.CONT, b"x", {}, 1002),
+        (Opcode.PING, b"x", {"fin": False}, 1002),
+        (Opcode.PING, b"x" * 126, {}, 1002),
+        (Opcode.CLOSE, b"x", {}, 1002),
+        (Opcode.CLOSE, b"\x03\xed", {}, 1002),
+    ],
+)
+async def test_a_peer_that_breaks_the_protocol_learns_why(served, opcode, data, bits, code) -> None:
+    names = {1009: "too_large"}
+    before = figure(served, "rejected_total", code=names.get(code, "bad_request"))
+    with capture_logs() as lines:
+        async with raw_socket(address(served)) as opened:
+            opened.say(opcode, data, **bits)
+            opened.text('{"type":"ping"}')
+            assert await opened.close_code() == code
+    assert lines == []
+    assert figure(served, "rejected_total", code=names.get(code, "bad_request")) == before + 1
+
+
+async def test_a_handshake_that_cannot_be_read_is_refused(served) -> None:
+    wish = ("upgrade: websocket", "connection: upgrade", "sec-websocket-version: 13")
+    for more in ([f"x-{n}: y" for n in range(300)], ["x: " + "x" * 9000]):
+        async with raw(address(served)) as one:
+            one.say(request("GET", "/api/v1/ws", *wish, *more))
+            assert (await one.problem())["code"] == "bad_request"
+            assert await one.rest() == b""
