@@ -5,7 +5,7 @@ ChatserverError
 │   ├── MalformedRequest · Unsupported · Invalid ─ MalformedPosition, ContextTooLong
 │   ├── Unauthenticated · Forbidden ─ ForeignOrigin, ForeignHost
 │   ├── NotFound · MethodNotAllowed · RequestTimeout · PayloadTooLarge ─ HeadTooLarge
-│   ├── Conflict ─ TurnInProgress, KeyReused
+│   ├── Conflict ─ TurnInProgress, NothingToRegenerate, NotFailed, KeyReused
 │   ├── PreconditionFailed
 │   └── TooMany
 ├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining, StoreUnavailable
@@ -170,6 +170,18 @@ class TurnInProgress(Conflict):
 
     def __init__(self, generation: str) -> None:
         super().__init__(generation=generation)
+
+
+class NothingToRegenerate(Conflict):
+    """This conversation has no answer yet that could be made anew."""
+
+    code = "nothing_to_regenerate"
+
+
+class NotFailed(Conflict):
+    """Only what failed can be retried."""
+
+    code = "not_failed"
 
 
 class KeyReused(Conflict):

@@ -8,11 +8,12 @@ from starlette.responses import Response
 from chatserver.access.gate import Gate
 from chatserver.api.inbound import GenerationPage, NewGeneration, OfOne
 from chatserver.api.operation import Answer, AnyOperation, Call, Nothing, Operation
-from chatserver.api.outbound import AcceptedWork, GenerationList
-from chatserver.api.streams import Streams, answered_by_stream
+from chatserver.api.outbound import AcceptedGeneration, GenerationList
+from chatserver.api.streams import Streams, accepted_response, answered_by_stream
+from chatserver.chat.again import Again
 from chatserver.chat.resources import GenerationResource
 from chatserver.chat.work import HandedIn, Work
-from chatserver.errors import ContextTooLong, TooMany, Unavailable
+from chatserver.errors import ContextTooLong, NotFailed, TooMany, TurnInProgress, Unavailable
 
 TAG = "Generations"
 _ALL = "/api/v1/generations"
@@ -23,12 +24,13 @@ _ONE = "/api/v1/generations/{id}"
 class GenerationCalls:
     gate: Gate
     work: Work
+    again: Again
     streams: Streams
     #: Bytes that work may have, with its images.
     generation_bytes: int
 
     def operations(self) -> Iterable[AnyOperation]:
-        return self._creating(), self._listing(), self._looking(), self._cancelling()
+        return self._creating(), self._listing(), self._looking(), self._cancelling(), self._retrying()
 
     def _creating(self) -> AnyOperation:
         return Operation(
@@ -46,7 +48,7 @@ class GenerationCalls:
             body_setting="generation_bytes",
             idempotent=True,
             answers=(
-                Answer(description="It is accepted.", status=202, model=AcceptedWork),
+                Answer(description="It is accepted.", status=202, model=AcceptedGeneration),
                 answered_by_stream('{"generation":{}}'),
             ),
             errors=(ContextTooLong, TooMany, Unavailable),
@@ -114,3 +116,23 @@ class GenerationCalls:
 
     async def cancel(self, call: Call[OfOne, Nothing, Nothing]) -> GenerationResource:
         return await self.work.cancel(self.gate.principal(call.request), call.path.id)
+
+    def _retrying(self) -> AnyOperation:
+        return Operation(
+            method="POST",
+            path=f"{_ONE}/retry",
+            name="retry_generation",
+            tag=TAG,
+            summary="Have made again what failed",
+            description="A new generation whose `retry_of` names this one: the same work once more, or, in a "
+            "conversation, another answer beside the one that failed.",
+            handler=self.retry,
+            path_model=OfOne,
+            idempotent=True,
+            answers=(Answer(description="It is accepted.", status=202, model=AcceptedGeneration),),
+            errors=(NotFailed, TurnInProgress, TooMany, Unavailable),
+        )
+
+    async def retry(self, call: Call[OfOne, Nothing, Nothing]) -> Response:
+        caller = self.gate.caller(call.request)
+        return accepted_response(await self.again.retry(caller, call.path.id, call.idempotency_key))

@@ -110,6 +110,12 @@ class NewMessage(Inbound):
     options: Options | None = None
 
 
+class AnotherAnswer(Inbound):
+    message: Id | None = Field(
+        default=None, description="The answer beside which another is made; by default the current leaf."
+    )
+
+
 class ChatMessage(Inbound):
     """A message as the model gets it."""
 

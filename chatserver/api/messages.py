@@ -1,4 +1,4 @@
-"""The messages of a conversation: read them, and send one."""
+"""The messages of a conversation: read them, send one, have an answer made anew."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from chatserver.access.gate import Gate
-from chatserver.api.inbound import BranchPage, NewMessage, OfOne
+from chatserver.api.inbound import AnotherAnswer, BranchPage, NewMessage, OfOne
 from chatserver.api.operation import Answer, AnyOperation, Call, Nothing, Operation
-from chatserver.api.outbound import AcceptedTurn, MessageList
-from chatserver.api.streams import Streams, answered_by_stream
+from chatserver.api.outbound import AcceptedGeneration, AcceptedTurn, MessageList
+from chatserver.api.streams import Streams, accepted_response, answered_by_stream
 from chatserver.api.tags import is_known, tagged, unchanged
+from chatserver.chat.again import Again
 from chatserver.chat.conversing import Conversing, Turn
 from chatserver.chat.resources import MessageResource
-from chatserver.errors import NotFound, TooMany, TurnInProgress, Unavailable
+from chatserver.errors import NotFound, NothingToRegenerate, TooMany, TurnInProgress, Unavailable
 from chatserver.storage.turns import Current
 
 TAG = "Conversations"
@@ -24,12 +25,13 @@ _MESSAGES = "/api/v1/conversations/{id}/messages"
 class MessageCalls:
     gate: Gate
     conversing: Conversing
+    again: Again
     streams: Streams
     #: Bytes a turn may have.
     turn_bytes: int
 
     def operations(self) -> Iterable[AnyOperation]:
-        return self._reading(), self._sending()
+        return self._reading(), self._sending(), self._regenerating()
 
     def _reading(self) -> AnyOperation:
         return Operation(
@@ -90,3 +92,28 @@ class MessageCalls:
         )
         receipt = await self.conversing.send(caller, call.path.id, turn, call.idempotency_key)
         return await self.streams.or_receipt(call.request, caller.principal, receipt)
+
+    def _regenerating(self) -> AnyOperation:
+        return Operation(
+            method="POST",
+            path="/api/v1/conversations/{id}/regenerate",
+            name="regenerate_answer",
+            tag=TAG,
+            summary="Have another answer made to the same question",
+            description="It stands beside the answer that is named, by default the last one, and becomes the "
+            "current leaf; the answers to one question are each other's `versions`. The conversation's model "
+            "makes it, where it names one, else that of the answer before, with the same options. While one "
+            "is still being made, none is made beside it.",
+            handler=self.regenerate,
+            path_model=OfOne,
+            body=AnotherAnswer,
+            body_example={"message": "msg_01kd3v8m7q4w9s2x5z8b1c"},
+            idempotent=True,
+            answers=(Answer(description="It is accepted.", status=202, model=AcceptedGeneration),),
+            errors=(TurnInProgress, NothingToRegenerate, TooMany, Unavailable),
+        )
+
+    async def regenerate(self, call: Call[OfOne, Nothing, AnotherAnswer]) -> Response:
+        caller = self.gate.caller(call.request)
+        receipt = await self.again.regenerate(caller, call.path.id, call.body.message, call.idempotency_key)
+        return accepted_response(receipt)

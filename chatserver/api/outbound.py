@@ -34,8 +34,8 @@ class AcceptedTurn(Outbound):
     generation: GenerationResource
 
 
-class AcceptedWork(Outbound):
-    """Work that is on disk."""
+class AcceptedGeneration(Outbound):
+    """A generation that is on disk."""
 
     generation: GenerationResource
 

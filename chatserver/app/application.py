@@ -30,6 +30,7 @@ from chatserver.api.streams import Streams
 from chatserver.app.middleware import CountRequests
 from chatserver.app.parts import Parts
 from chatserver.chat.accepting import Accepting
+from chatserver.chat.again import Again
 from chatserver.chat.changing import Changing
 from chatserver.chat.conversing import Conversing
 from chatserver.chat.work import Work
@@ -75,6 +76,7 @@ def build_application(parts: Parts) -> Starlette:
         generations=store.generations,
         clock=parts.clock,
     )
+    again = Again(accepting, parts.fleet, store.conversations, store.generations, parts.clock)
     sources = Sources(work, store.conversations, parts.watchers)
     streams = Streams(gate, sources, parts.readers, settings.streams)
     socket = Socket(
@@ -91,8 +93,8 @@ def build_application(parts: Parts) -> Starlette:
     )
     operations = [
         *ConversationCalls(gate, conversing, Changing(parts.engine, store.writer)).operations(),
-        *MessageCalls(gate, conversing, streams, limits.turn_bytes).operations(),
-        *GenerationCalls(gate, work, streams, limits.generation_bytes).operations(),
+        *MessageCalls(gate, conversing, again, streams, limits.turn_bytes).operations(),
+        *GenerationCalls(gate, work, again, streams, limits.generation_bytes).operations(),
         *streams.operations(),
         *EntranceCalls(gate, parts.fleet, work, conversing, Page.find()).operations(),
         *OperatingCalls(parts.metrics, _checks(parts)).operations(),

@@ -2,22 +2,24 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import orjson
 
 from chatserver.access.allowance import Allowances, Caller
+from chatserver.chat.resources import GenerationResource
 from chatserver.engine.engine import Engine
 from chatserver.errors import ContextTooLong, TooMany, Unavailable
 from chatserver.generation.clock import Clock
 from chatserver.storage.generations import AcceptGeneration
 from chatserver.storage.keys import Repeats
-from chatserver.storage.records import Idempotency
+from chatserver.storage.records import Accepted, Idempotency, Stored
+from chatserver.storage.regenerating import Regenerate
 from chatserver.storage.turns import AcceptTurn
 from chatserver.storage.writer import Writer
 from chatserver.telemetry.metrics import Metrics
 
-A = TypeVar("A", AcceptTurn, AcceptGeneration)
+#: What a generation is accepted by.
+Acceptance = AcceptTurn | Regenerate | AcceptGeneration
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Accepting:
     metrics: Metrics
 
     async def accept(
-        self, caller: Caller, key: Idempotency | None, prepare: Callable[[], Awaitable[A]]
+        self, caller: Caller, key: Idempotency | None, prepare: Callable[[], Awaitable[Acceptance]]
     ) -> Receipt:
         """Accept what `prepare` makes; a repeat gets its first answer."""
 
@@ -66,7 +68,7 @@ class Accepting:
                 raise
             return found
 
-    async def _commit(self, caller: Caller, command: A) -> Receipt:
+    async def _commit(self, caller: Caller, command: Acceptance) -> Receipt:
         with self.engine.admit(
             command.generation_id, caller.principal, command.model, command.lane, account=caller.name
         ) as admission:
@@ -84,3 +86,8 @@ class Accepting:
             return None
         stored = await self.repeats.find(caller.principal, key, self.clock.wall_ms())
         return Receipt(stored.status, stored.body) if stored else None
+
+
+def accepted_generation(accepted: Accepted) -> Stored:
+    body = {"generation": GenerationResource.of(accepted.generation).model_dump()}
+    return Stored(202, orjson.dumps(body))

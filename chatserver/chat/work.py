@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from chatserver.access.allowance import Caller
-from chatserver.chat.accepting import Accepting, Receipt
+from chatserver.chat.accepting import Accepting, Receipt, accepted_generation
 from chatserver.chat.operations import idempotency
 from chatserver.chat.resources import GenerationResource
 from chatserver.engine.engine import Engine
@@ -21,7 +19,7 @@ from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane, Status
 from chatserver.storage.generations import AcceptGeneration, Generations
 from chatserver.storage.lifecycle import Cancel
-from chatserver.storage.records import Accepted, Generation, Page, Stored
+from chatserver.storage.records import Generation, Page
 from chatserver.storage.writer import Writer
 from chatserver.upstream.fleet import Fleet
 
@@ -75,8 +73,9 @@ class Work:
                 lane=work.lane,
                 metadata=work.metadata,
                 expires_at=None if work.expires_in_s is None else now + round(1000 * work.expires_in_s),
+                retry_of=None,
                 idempotency=known_by,
-                reply=_accepted,
+                reply=accepted_generation,
                 now_ms=now,
             )
 
@@ -136,8 +135,3 @@ def _stored_pieces(record: Generation, *, with_start: bool) -> list[Piece]:
         pieces.append(ToolCalls(record.tool_calls))
     pieces.append(Ending(record.reason, record.sha256 or "", record.usage, record.error))
     return pieces
-
-
-def _accepted(accepted: Accepted) -> Stored:
-    body = {"generation": GenerationResource.of(accepted.generation).model_dump()}
-    return Stored(202, orjson.dumps(body))

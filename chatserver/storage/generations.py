@@ -30,6 +30,8 @@ class AcceptGeneration(Command[Accepted]):
     lane: Lane
     metadata: dict[str, Any] | None
     expires_at: int | None
+    #: The one that failed, where this is to make good for it.
+    retry_of: str | None
     idempotency: Idempotency | None
     #: Makes the answer that is stored under the key; called only where there is one.
     reply: Callable[[Accepted], Stored]
@@ -68,6 +70,7 @@ def _accepted(command: AcceptGeneration) -> Generation:
         lane=command.lane,
         metadata=command.metadata,
         expires_at=command.expires_at,
+        retry_of=command.retry_of,
         now_ms=command.now_ms,
     )
 
@@ -100,6 +103,11 @@ class Generations:
     async def find(self, generation: str) -> Generation | None:
         """Whoever it belongs to."""
         found = await self._load(select_generations().where(generations.c.id == generation))
+        return found[0] if found else None
+
+    async def of_message(self, message: str) -> Generation | None:
+        """The one that made an answer, whoever it belongs to."""
+        found = await self._load(select_generations().where(generations.c.message == message))
         return found[0] if found else None
 
     async def unfinished(self) -> list[Generation]:

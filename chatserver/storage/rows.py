@@ -113,6 +113,7 @@ def accepted_generation(
     message: str | None = None,
     metadata: dict[str, Any] | None = None,
     expires_at: int | None = None,
+    retry_of: str | None = None,
     change: int | None = None,
 ) -> Generation:
     """A new one: with an owner it runs at once under the first epoch, without it waits."""
@@ -142,7 +143,7 @@ def accepted_generation(
         metadata=metadata,
         final=None,
         expires_at=expires_at,
-        retry_of=None,
+        retry_of=retry_of,
         change=change,
         created_at=now_ms,
         started_at=now_ms if running else None,
@@ -168,6 +169,7 @@ def row_of_generation(generation: Generation) -> dict[str, Any]:
         "cancel": generation.cancel,
         "metadata": generation.metadata,
         "expires_at": generation.expires_at,
+        "retry_of": generation.retry_of,
         "change": generation.change,
         "created_at": generation.created_at,
         "started_at": generation.started_at,

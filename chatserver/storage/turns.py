@@ -5,21 +5,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Self
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import select
 
 from chatserver.errors import ChatserverError, Invalid, NotFound, TurnInProgress
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import UNFINISHED, Lane, Status
 from chatserver.storage.accepting import Accepting
+from chatserver.storage.answers import Answers
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
 from chatserver.storage.messages import Place, versions
 from chatserver.storage.numbering import Numbering
 from chatserver.storage.records import Accepted, Counted, Generation, Idempotency, Message, Stored
 from chatserver.storage.rows import (
-    accepted_generation,
     columns_of_count,
-    row_of_generation,
     row_of_message,
     select_conversations,
 )
@@ -33,11 +32,6 @@ _PARENTS = select(
     generations.c.id.label("generation"),
     generations.c.status,
 ).outerjoin(generations, generations.c.message == messages.c.id)
-_TOUCH = (
-    update(conversations)
-    .where(conversations.c.id == bindparam("of_conversation"))
-    .values(leaf=bindparam("new_leaf"), own_change=bindparam("number"), active_at=bindparam("now"))
-)
 
 
 class Current(Enum):
@@ -116,11 +110,8 @@ class _Plan:
         self._parents = parents
         self._beside = beside
         self._numbering = numbering
+        self._answers = Answers(numbering)
         self._depths = {message: parent.depth for message, parent in parents.items()}
-        self._messages: list[dict[str, Any]] = []
-        self._generations: list[dict[str, Any]] = []
-        #: Conversation -> its own change, however many turns it gets.
-        self._touched: dict[str, dict[str, Any]] = {}
 
     @classmethod
     async def load(cls, connection: Connection, commands: Sequence[AcceptTurn], accepting: Accepting) -> Self:
@@ -141,18 +132,13 @@ class _Plan:
         if repeated is not None:
             return repeated
         question = self._add_question(command, self._checked_parent(command))
-        self._add_answer(command)
-        generation = self._add_generation(command)
-        self._move_leaf(command, generation)
+        generation = self._add_answer(command)
         accepted = Accepted(question, generation)
         self._accepting.add(command, accepted)
         return accepted
 
     async def save(self, transaction: Transaction) -> None:
-        await transaction.write(insert(messages), self._messages)
-        await transaction.write(insert(generations), self._generations)
-        await self._numbering.save(transaction)
-        await transaction.write(_TOUCH, list(self._touched.values()))
+        await self._answers.save(transaction)
 
     def _checked_parent(self, command: AcceptTurn) -> str | None:
         target = self._targets.get(command.conversation)
@@ -188,64 +174,24 @@ class _Plan:
             versions=tuple(beside),
         )
         row = {**row_of_message(message), "depth": self._deeper(parent, message.id)}
-        self._messages.append(row | columns_of_count(command.counted))
+        self._answers.messages.append(row | columns_of_count(command.counted))
         return message
 
-    def _add_answer(self, command: AcceptTurn) -> None:
-        self._beside[command.conversation, command.message_id] = [command.answer_id]
-        self._messages.append(
-            {
-                "id": command.answer_id,
-                "conversation": command.conversation,
-                "parent": command.message_id,
-                "role": "assistant",
-                "content": "",
-                "model": command.model,
-                "ref": None,
-                "depth": self._deeper(command.message_id, command.answer_id),
-                **columns_of_count(None),
-                "change": self._numbering.next(command.conversation),
-                "created_at": command.now_ms,
-            }
-        )
+    def _add_answer(self, command: AcceptTurn) -> Generation:
+        conversation, answer = command.conversation, command.answer_id
+        depth = self._deeper(command.message_id, answer)
+        generation = self._answers.add(command, command.message_id, depth)
+        # What the turns after it find.
+        self._beside[conversation, command.message_id] = [answer]
+        self._targets[conversation].leaf = answer
+        self._parents[answer] = _Parent(conversation, "assistant", depth, generation.id, generation.status)
+        return generation
 
     def _deeper(self, parent: str | None, message: str) -> int | None:
         """Say how deep in its branch a message below this parent is."""
         above = 0 if parent is None else self._depths[parent]
         depth = self._depths[message] = None if above is None else above + 1
         return depth
-
-    def _add_generation(self, command: AcceptTurn) -> Generation:
-        generation = accepted_generation(
-            id=command.generation_id,
-            principal=command.principal,
-            conversation=command.conversation,
-            message=command.answer_id,
-            model=command.model,
-            request=command.request,
-            owner=command.owner,
-            lane=command.lane,
-            change=self._numbering.next(command.conversation),
-            now_ms=command.now_ms,
-        )
-        self._generations.append(row_of_generation(generation))
-        return generation
-
-    def _move_leaf(self, command: AcceptTurn, generation: Generation) -> None:
-        self._targets[command.conversation].leaf = command.answer_id
-        self._parents[command.answer_id] = _Parent(
-            command.conversation,
-            "assistant",
-            self._depths[command.answer_id],
-            generation.id,
-            generation.status,
-        )
-        self._touched[command.conversation] = {
-            "of_conversation": command.conversation,
-            "new_leaf": command.answer_id,
-            "number": self._numbering.next(command.conversation),
-            "now": command.now_ms,
-        }
 
 
 async def _load_parents(connection: Connection, ids: set[str]) -> dict[str, _Parent]:

@@ -56,6 +56,15 @@ class Client:
         path = f"/conversations/{conversation}/messages"
         return await self.call("POST", path, {"content": content, **body}, key)
 
+    async def regenerate(self, conversation: str, key: str | None = None, **body: Any) -> Json:
+        """Have an answer made anew; gives the generation."""
+        path = f"/conversations/{conversation}/regenerate"
+        return dict((await self.call("POST", path, body, key))["generation"])
+
+    async def retry(self, generation: str, key: str | None = None) -> Json:
+        """Have made again what failed; gives the generation."""
+        return dict((await self.call("POST", f"/generations/{generation}/retry", {}, key))["generation"])
+
     async def ask(self, content: str, **body: Any) -> str:
         """Send a turn in a conversation of its own; gives the generation's id."""
         return str((await self.send(await self.begin(), content, **body))["generation"]["id"])

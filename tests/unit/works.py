@@ -100,6 +100,7 @@ class Works:
                     lane=lane,
                     metadata=None,
                     expires_at=None if expires_in is None else now + round(1000 * expires_in),
+                    retry_of=None,
                     idempotency=None,
                     reply=lambda _: Stored(202, b"{}"),
                     now_ms=now,

@@ -23,6 +23,7 @@ from chatserver.storage.lifecycle import Finish
 from chatserver.storage.messages import Messages
 from chatserver.storage.options import DatabaseOptions
 from chatserver.storage.records import Accepted, Conversation, Generation, Idempotency, Stored
+from chatserver.storage.regenerating import Regenerate
 from chatserver.storage.turns import AcceptTurn, Current
 from chatserver.storage.writer import Writer, WriterOptions
 
@@ -100,6 +101,25 @@ def turn(conversation: Conversation | str, content: str = "Hello?", **more) -> A
     return replace(command, **more)
 
 
+def again(conversation: Conversation | str, beside: str, **more) -> Regenerate:
+    command = Regenerate(
+        principal=ALICE,
+        conversation=conversation if isinstance(conversation, str) else conversation.id,
+        beside=beside,
+        model="llama",
+        request={"options": {"seed": 1}},
+        answer_id=new_id(MESSAGE),
+        generation_id=new_id(GENERATION),
+        owner="here",
+        lane=Lane.INTERACTIVE,
+        retry_of=None,
+        idempotency=None,
+        reply=reply,
+        now_ms=NOW + 9,
+    )
+    return replace(command, **more)
+
+
 def work(**more) -> AcceptGeneration:
     command = AcceptGeneration(
         principal=ALICE,
@@ -110,6 +130,7 @@ def work(**more) -> AcceptGeneration:
         lane=Lane.BACKGROUND,
         metadata={"case": 7},
         expires_at=NOW + 60_000,
+        retry_of=None,
         idempotency=None,
         reply=reply,
         now_ms=NOW,

@@ -21,7 +21,7 @@ from chatserver.storage.keys import KEPT_MS, ForgetKeys
 from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim
 from chatserver.storage.postgresql import PostgresDatabase
 from chatserver.storage.tables import metadata
-from tests.contract.storage.store import ALICE, NOW, Store, begin, finish, key, turn, work
+from tests.contract.storage.store import ALICE, NOW, Store, again, begin, finish, key, turn, work
 
 # The one index that is read whole holds nothing but what is asked for.
 _SCAN = re.compile(r"SCAN (\w+)(?! USING INDEX ix_generations_unfinished)\b")
@@ -78,6 +78,8 @@ async def do_everything(store: Store) -> None:
     await store.generations.text_so_far(generation.id)
     await store.submit(finish(generation, epoch=1))
     await store.turn(conversation, parent=generation.message)
+    await store.submit(again(conversation, generation.message))
+    await store.generations.of_message(generation.message)
     await store.submit(ForgetKeys(NOW))
     await store.submit(ChangeConversation(ALICE, conversation.id, {"leaf": accepted.message.id}))
     await read_everything(store, conversation.id, accepted.message.id, generation.id)

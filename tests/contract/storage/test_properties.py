@@ -13,16 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatserver.errors import ChatserverError, KeyReused
+from chatserver.generation.ids import CONVERSATION, new_id
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Status
+from chatserver.storage.changing import ChangeConversation
 from chatserver.storage.command import Command
 from chatserver.storage.conversations import CreateConversation
 from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim, Claimed, Finish
 from chatserver.storage.records import Accepted, Generation, Message
+from chatserver.storage.regenerating import Regenerate
 from chatserver.storage.turns import AcceptTurn, Current
-from tests.contract.storage.store import NOW, Store, begin, finish, key, opened, turn, work
+from tests.contract.storage.store import NOW, Store, again, begin, finish, key, opened, turn, work
 
-KINDS = ["begin", "turn", "claim", "finish", "attempt", "cancel", "work"]
+KINDS = ["begin", "turn", "again", "change", "claim", "finish", "attempt", "cancel", "work"]
 #: (kind, one of those there are, one of those there are, a key or none)
 steps = st.tuples(
     st.sampled_from(KINDS), st.integers(0, 5), st.integers(0, 5), st.sampled_from([None, None, "a", "b"])
@@ -66,6 +69,8 @@ class Model:
             return self._turn(one, other, name)
         if generation is None:
             return None
+        if generation.conversation is not None and kind in {"again", "change"}:
+            return self._in_a_conversation(kind, generation, name)
         return {
             "claim": Claim(generation.id, "me", other % 3, NOW),
             "finish": finish(generation, epoch=1 + other % 2),
@@ -81,15 +86,25 @@ class Model:
         owner = "me" if other % 2 else None
         return turn(conversation, principal=self.user, parent=parent, owner=owner, idempotency=same)
 
+    def _in_a_conversation(self, kind: str, generation: Generation, name: str | None) -> Command[object]:
+        conversation, answer = generation.conversation, generation.message
+        if kind == "change":
+            changes = {"leaf": answer, "title": new_id(CONVERSATION)}
+            return ChangeConversation(self.user, conversation, changes)
+        same = key(name, f"again {conversation}") if name else None
+        return again(conversation, answer, principal=self.user, owner=None, idempotency=same)
+
     def note(self, command: Command[object], result: object) -> None:
         if isinstance(result, ChatserverError) or getattr(result, "replayed", None):
             return
         if isinstance(command, CreateConversation):
             self.conversations.append(command.id)
             self.changes[command.id] += 1
+        elif isinstance(command, ChangeConversation):
+            self.changes[command.conversation] += 1
         elif isinstance(result, Accepted):
             self.generations.append(result.generation)
-            self.changes[result.generation.conversation] += 4
+            self.changes[result.generation.conversation] += 3 if isinstance(command, Regenerate) else 4
         elif isinstance(result, Claimed) or (isinstance(command, Finish) and result):
             moved = next(each for each in self.generations if each.id == command.generation_id)
             self.changes[moved.conversation] += 2

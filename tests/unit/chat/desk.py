@@ -8,6 +8,7 @@ import orjson
 
 from chatserver.access.allowance import Allowances, Caller
 from chatserver.chat.accepting import Accepting, Receipt
+from chatserver.chat.changing import Changing
 from chatserver.chat.conversing import Conversing, Turn
 from chatserver.chat.work import HandedIn, Work
 from chatserver.generation.principal import Principal
@@ -44,6 +45,10 @@ class Desk:
             clock=parts.clock,
             most_characters=parts.settings.limits.content_characters,
         )
+
+    @cached_property
+    def changing(self) -> Changing:
+        return Changing(self.works.engine, self.works.parts.store.writer)
 
     @cached_property
     def work(self) -> Work:

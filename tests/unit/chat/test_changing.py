@@ -3,7 +3,6 @@ import asyncio
 import orjson
 import pytest
 
-from chatserver.chat.changing import Changing
 from chatserver.errors import NotFound
 from chatserver.generation.pieces import Channel
 from chatserver.generation.states import Reason
@@ -13,10 +12,6 @@ from tests.unit.works import ALICE, BOB, Works, seen_in, working
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 STALLED = "[[fault=stall]] [[tokens=8]]"
-
-
-def changing_of(works: Works) -> Changing:
-    return Changing(works.engine, works.parts.store.writer)
 
 
 async def check_at_rest(works: Works) -> None:
@@ -30,7 +25,7 @@ async def test_deleting_stops_the_model_and_gives_readers_their_end(desk) -> Non
     works, conversation = desk.works, await desk.begin()
     generation = (await desk.send(conversation, STALLED)).generation
     log = await works.answering(generation)
-    await changing_of(works).delete(ALICE, conversation)
+    await desk.changing.delete(ALICE, conversation)
     feed = works.feed(generation)
     await check_at_rest(works)
     assert (log.ending.reason, log.ending.sha256) == (Reason.CANCELLED, log.sha256())
@@ -49,7 +44,7 @@ async def test_what_waits_in_the_queue_gets_its_end_too(tmp_path) -> None:
         conversation = await desk.begin()
         waiting = works.feed((await desk.send(conversation)).generation)
         assert waiting.place is not None
-        await changing_of(works).delete(ALICE, conversation)
+        await desk.changing.delete(ALICE, conversation)
         log = await seen_in(waiting, lambda log: log.ended)
         assert [type(piece).__name__ for _, piece in log.since(0)] == ["Ending"]
         assert not works.feed(first).log.ended
@@ -62,7 +57,7 @@ async def test_finished_logs_are_let_go_of(desk) -> None:
     await desk.works.ended(generation)
     await desk.works.idle()
     assert desk.works.engine.feed(generation) is not None
-    await changing_of(desk.works).delete(ALICE, conversation)
+    await desk.changing.delete(ALICE, conversation)
     assert desk.works.engine.feed(generation) is None
 
 
@@ -71,7 +66,7 @@ async def test_it_is_carried_through_although_its_caller_has_gone(desk) -> None:
     generation = (await desk.send(conversation, STALLED)).generation
     feed = works.feed(generation)
     async with works.writer_held():
-        deleting = asyncio.create_task(changing_of(works).delete(ALICE, conversation))
+        deleting = asyncio.create_task(desk.changing.delete(ALICE, conversation))
         await asyncio.sleep(0)
         deleting.cancel()
     await seen_in(feed, lambda log: log.ended)
@@ -87,7 +82,7 @@ async def test_a_turn_that_races_a_deletion_is_accepted_and_ends_or_finds_nothin
         async with works.writer_held():
             racing = [
                 asyncio.create_task(desk.send(conversation, STALLED, parent=None)),
-                asyncio.create_task(changing_of(works).delete(ALICE, conversation)),
+                asyncio.create_task(desk.changing.delete(ALICE, conversation)),
                 asyncio.create_task(desk.send(conversation, STALLED, parent=None)),
             ]
             await asyncio.sleep(0.001)
@@ -104,7 +99,7 @@ async def test_an_answer_that_ends_while_it_is_deleted_ends_once(desk) -> None:
         conversation = await desk.begin()
         generation = (await desk.send(conversation, "[[tokens=1]]")).generation
         feed = works.feed(generation)
-        await changing_of(works).delete(ALICE, conversation)
+        await desk.changing.delete(ALICE, conversation)
         await check_at_rest(works)
         assert feed.log.ended
 
@@ -113,8 +108,8 @@ async def test_what_belongs_to_another_is_not_there(desk) -> None:
     conversation = await desk.begin()
     generation = (await desk.send(conversation, STALLED)).generation
     for asking in (
-        changing_of(desk.works).delete(BOB, conversation),
-        changing_of(desk.works).change(BOB, conversation, {"title": "Mine"}),
+        desk.changing.delete(BOB, conversation),
+        desk.changing.change(BOB, conversation, {"title": "Mine"}),
     ):
         with pytest.raises(NotFound):
             await asking

@@ -1,0 +1,108 @@
+"""The place of an answer: its message, the generation that makes it, and the leaf that moves to it."""
+
+from typing import Any, Protocol
+
+from sqlalchemy import bindparam, insert, update
+
+from chatserver.generation.principal import Principal
+from chatserver.generation.states import Lane
+from chatserver.storage.command import Transaction
+from chatserver.storage.numbering import Numbering
+from chatserver.storage.records import Generation
+from chatserver.storage.rows import accepted_generation, columns_of_count, row_of_generation
+from chatserver.storage.tables import conversations, generations, messages
+
+_TOUCH = (
+    update(conversations)
+    .where(conversations.c.id == bindparam("of_conversation"))
+    .values(leaf=bindparam("new_leaf"), own_change=bindparam("number"), active_at=bindparam("now"))
+)
+
+
+class NewAnswer(Protocol):
+    """A command that has something answered."""
+
+    @property
+    def principal(self) -> Principal: ...
+    @property
+    def conversation(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def request(self) -> dict[str, Any]: ...
+    @property
+    def answer_id(self) -> str: ...
+    @property
+    def generation_id(self) -> str: ...
+    @property
+    def owner(self) -> str | None: ...
+    @property
+    def lane(self) -> Lane: ...
+    @property
+    def now_ms(self) -> int: ...
+
+
+class Answers:
+    """What a batch adds to conversations, each answer below its question."""
+
+    def __init__(self, numbering: Numbering) -> None:
+        self._numbering = numbering
+        #: Rows in the order in which they refer to each other, those of questions among them.
+        self.messages: list[dict[str, Any]] = []
+        self._generations: list[dict[str, Any]] = []
+        #: Conversation -> its own change, however many answers it gets.
+        self._touched: dict[str, dict[str, Any]] = {}
+
+    def add(
+        self, command: NewAnswer, question: str, depth: int | None, retry_of: str | None = None
+    ) -> Generation:
+        """Add an answer, which becomes its conversation's leaf."""
+        self._add_message(command, question, depth)
+        generation = self._add_generation(command, retry_of)
+        self._touched[command.conversation] = {
+            "of_conversation": command.conversation,
+            "new_leaf": command.answer_id,
+            "number": self._numbering.next(command.conversation),
+            "now": command.now_ms,
+        }
+        return generation
+
+    async def save(self, transaction: Transaction) -> None:
+        await transaction.write(insert(messages), self.messages)
+        await transaction.write(insert(generations), self._generations)
+        await self._numbering.save(transaction)
+        await transaction.write(_TOUCH, list(self._touched.values()))
+
+    def _add_message(self, command: NewAnswer, question: str, depth: int | None) -> None:
+        self.messages.append(
+            {
+                "id": command.answer_id,
+                "conversation": command.conversation,
+                "parent": question,
+                "role": "assistant",
+                "content": "",
+                "model": command.model,
+                "ref": None,
+                "depth": depth,
+                **columns_of_count(None),
+                "change": self._numbering.next(command.conversation),
+                "created_at": command.now_ms,
+            }
+        )
+
+    def _add_generation(self, command: NewAnswer, retry_of: str | None) -> Generation:
+        generation = accepted_generation(
+            id=command.generation_id,
+            principal=command.principal,
+            conversation=command.conversation,
+            message=command.answer_id,
+            model=command.model,
+            request=command.request,
+            owner=command.owner,
+            lane=command.lane,
+            retry_of=retry_of,
+            change=self._numbering.next(command.conversation),
+            now_ms=command.now_ms,
+        )
+        self._generations.append(row_of_generation(generation))
+        return generation
