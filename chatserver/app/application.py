@@ -64,6 +64,7 @@ def build_application(parts: Parts) -> Starlette:
         writer=store.writer,
         conversations=store.conversations,
         messages=store.messages,
+        prompts=parts.prompts,
         clock=parts.clock,
         most_characters=limits.content_characters,
     )

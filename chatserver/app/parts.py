@@ -2,11 +2,13 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
 from chatserver.chat.watching import Watchers
+from chatserver.context.measures import Measures
+from chatserver.context.vocabulary_files import VocabularyFiles
 from chatserver.engine.checkpoints import Checkpoints
 from chatserver.engine.engine import Engine
 from chatserver.engine.prompts import Prompts
@@ -15,6 +17,7 @@ from chatserver.engine.recovery import recover
 from chatserver.engine.runner import Runner
 from chatserver.engine.shelf import Shelf
 from chatserver.engine.slots import Slots
+from chatserver.errors import Unavailable
 from chatserver.generation.clock import Clock, SystemClock
 from chatserver.settings import Settings
 from chatserver.storage.conversations import Conversations
@@ -78,7 +81,17 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         serving_lock = await _lock_server(stack, settings)
         store = await _open_store(stack, settings, folder, metrics, watchers)
         fleet = await _open_fleet(stack, settings, clock)
-        prompts = Prompts(fleet, store.messages, settings.ollama, settings.generation, settings.context)
+        measures = await stack.enter_async_context(
+            Measures(fleet, VocabularyFiles(folder.path / "vocabularies"), clock)
+        )
+        prompts = Prompts(
+            fleet,
+            measures,
+            store.messages,
+            ollama=settings.ollama,
+            generation=settings.generation,
+            context=settings.context,
+        )
         parts = Parts(
             settings=settings,
             secret=settings.server.secret.get_secret_value().encode() or folder.secret(),
@@ -97,6 +110,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         metrics.watch_queue(partial(_lanes, engine))
         metrics.watch_slots(lambda: engine.slots_taken)
         await fleet.refresh()
+        await _prepare(fleet, measures)
         # Last in, first out: what the runs have grown by is saved before they are stopped.
         stack.push_async_callback(engine.close)
         stack.push_async_callback(parts.checkpoints.save)
@@ -108,6 +122,12 @@ async def _lock_server(stack: AsyncExitStack, settings: Settings) -> ServingLock
     if not is_server(address):
         return None
     return await stack.enter_async_context(ServingLock(address, DatabaseOptions(), settings.server.grace_s))
+
+
+async def _prepare(fleet: Fleet, measures: Measures) -> None:
+    """Have the vocabulary of the model that answers most read before anybody asks."""
+    with suppress(Unavailable):
+        measures.at_hand(await fleet.default_model())
 
 
 async def _open_store(

@@ -10,6 +10,7 @@ from chatserver.access.allowance import Caller
 from chatserver.chat.accepting import Accepting, Receipt
 from chatserver.chat.operations import idempotency
 from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
+from chatserver.engine.prompts import Prompts
 from chatserver.errors import Invalid
 from chatserver.generation.clock import Clock
 from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id
@@ -49,6 +50,7 @@ class Conversing:
     writer: Writer
     conversations: Conversations
     messages: Messages
+    prompts: Prompts
     clock: Clock
     most_characters: int
 
@@ -98,12 +100,13 @@ class Conversing:
 
         async def prepare() -> AcceptTurn:
             check_reader()
+            model = await self._model(caller.principal, conversation, turn)
             return AcceptTurn(
                 principal=caller.principal,
                 conversation=conversation,
                 content=turn.content,
                 parent=turn.parent,
-                model=await self._model(caller.principal, conversation, turn),
+                model=model,
                 request={"options": turn.options} if turn.options else {},
                 message_id=new_id(MESSAGE),
                 answer_id=new_id(MESSAGE),
@@ -114,6 +117,7 @@ class Conversing:
                 idempotency=known_by,
                 reply=accepted_turn,
                 now_ms=self.clock.wall_ms(),
+                counted=await self.prompts.count(model, turn.content),
             )
 
         return await self.accepting.accept(caller, known_by, prepare)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chatserver.context.report import counted
 from chatserver.generation.feed import Feed
 from chatserver.generation.pieces import Channel
 from chatserver.generation.position import START
@@ -139,7 +140,7 @@ def _stored_members(record: Generation) -> dict[str, Any]:
         "eta_ms": None,
         "usage": usage_json(record.usage),
         "timings": record.timings,
-        "context": record.context,
+        "context": _context(record),
         "error": fault_json(record.error),
         "sha256": record.sha256,
         "attempts": record.attempts,
@@ -150,6 +151,14 @@ def _stored_members(record: Generation) -> dict[str, Any]:
         "ended_at": _timestamp_or_none(record.ended_at),
         "expires_at": _timestamp_or_none(record.expires_at),
     }
+
+
+def _context(record: Generation) -> dict[str, Any] | None:
+    if record.context is None:
+        return None
+    # A server that counts nothing says so by a zero.
+    usage = record.usage.prompt_tokens if record.usage else None
+    return counted(record.context, usage or None)
 
 
 def _live_members(feed: Feed) -> dict[str, Any]:

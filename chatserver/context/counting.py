@@ -1,6 +1,9 @@
 """What texts and messages cost in tokens: exactly by a model's own vocabulary, or estimated."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
 from typing import Any, Protocol
 
 import orjson
@@ -11,6 +14,12 @@ Turn = dict[str, Any]
 IMAGE_TOKENS = 768
 #: Bytes a token stands for at least, in most texts and vocabularies; a careful guess.
 _BYTES_A_TOKEN = 3
+
+
+def shown_as(messages: Sequence[Turn]) -> int:
+    """Count the messages that a template sees: neighbours of one role are joined before, but for tools."""
+    roles = [turn["role"] for turn in messages]
+    return sum(1 for before, role in pairwise(["", *roles]) if role != before or role == "tool")
 
 
 class Counter(Protocol):
@@ -33,18 +42,18 @@ class Estimate:
         return None
 
     def count(self, text: str) -> int:
-        return -int(-len(text.encode()) * self.factor // _BYTES_A_TOKEN)
+        return ceil(len(text.encode()) * self.factor / _BYTES_A_TOKEN)
 
 
 @dataclass(frozen=True, slots=True)
 class Overhead:
     """What a model's template puts around messages, in tokens: a careful guess until it is learned."""
 
-    message: int = 8
-    prompt: int = 16
+    message: float = 8
+    prompt: float = 16
 
-    def of(self, messages: int) -> int:
-        return self.prompt + self.message * messages
+    def of(self, messages: Sequence[Turn]) -> int:
+        return ceil(self.prompt + self.message * shown_as(messages))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ An exchange is shown or left out as a whole, so that no call of a tool is ever p
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import floor
 
 from chatserver.context.counting import Measure, Turn
 from chatserver.context.cutting import cut_middle
@@ -46,7 +47,7 @@ class Part:
     def tokens_of(self, name: str) -> int:
         return sum(entry.tokens for entry in self.entries if entry.id == name)
 
-    def cost(self, measure: Measure) -> int:
+    def cost(self, measure: Measure) -> float:
         """Count what they take with what the template puts around each."""
         return self.tokens + measure.overhead.message * len(self.entries)
 
@@ -78,11 +79,11 @@ def together(newest_first: Sequence[Exchange]) -> Exchange:
     return tuple(entry for exchange in reversed(newest_first) for entry in exchange)
 
 
-def shortened(entries: Exchange, most: int, measure: Measure) -> Part | None:
+def shortened(entries: Exchange, most: float, measure: Measure) -> Part | None:
     """Cut what is too long, so that all of them fit; None where too little of one would be left."""
     if Part(entries).cost(measure) <= most:
         return Part(entries)
-    room = most - measure.overhead.message * len(entries)
+    room = floor(most - measure.overhead.message * len(entries))
     if room < 0:
         return None
     allowed = _shares([entry.tokens for entry in entries], room)

@@ -42,7 +42,6 @@ class Report:
     complexity: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Give what is told and kept; the model's own count comes later, with `counted`."""
         names = ("system", "summary", "history", "question", "template", "total")
         return {
             "kept": list(self.kept),
@@ -55,12 +54,10 @@ class Report:
             "exact": self.exact,
             "budget": {"total": self.budget, "history": self.history_budget},
             "complexity": self.complexity,
-            "prompt_eval_count": None,
-            "difference": None,
         }
 
 
-def counted(report: Mapping[str, Any], prompt_eval_count: int) -> dict[str, Any]:
-    """Add what the model itself counted: positive where it was more than we did."""
-    difference = prompt_eval_count - report["tokens"]["total"]
+def counted(report: Mapping[str, Any], prompt_eval_count: int | None) -> dict[str, Any]:
+    """Add what the model itself counted, once that is known, and by how much it was more than expected."""
+    difference = None if prompt_eval_count is None else prompt_eval_count - report["tokens"]["total"]
     return {**report, "prompt_eval_count": prompt_eval_count, "difference": difference}

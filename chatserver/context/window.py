@@ -5,6 +5,7 @@ Pure: what it gets is counted already, and only what it cuts is counted anew.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor
 from typing import Any
 
 from chatserver.context.complexity import Complexity, classify
@@ -85,7 +86,7 @@ def fit(
             summary=head.tokens_of("summary"),
             history=history.tokens,
             question=question.tokens,
-            template=measure.overhead.of(len(turns)),
+            template=measure.overhead.of(turns),
         ),
         exact=measure.exact,
         budget=budget.total,
@@ -107,7 +108,7 @@ def whole(messages: Sequence[Turn], tools: int, most: int, measure: Measure) -> 
     shares = Shares(
         system=instructing,
         question=tools + sum(tokens) - instructing,
-        template=measure.overhead.of(len(messages)),
+        template=measure.overhead.of(messages),
     )
     if shares.total > most:
         about = "" if measure.exact else "about "
@@ -123,13 +124,13 @@ def _complexity(asked: Exchange, newest_first: Sequence[Entry]) -> Complexity:
     return classify(asked[0].turn["content"], len(newest_first) - len(asked))
 
 
-def _budget_beside(head: Part, budget: Budget, room: int, measure: Measure) -> Budget:
+def _budget_beside(head: Part, budget: Budget, room: float, measure: Measure) -> Budget:
     """Say what is left for the messages before the question."""
-    left = room - head.cost(measure)
+    left = floor(room - head.cost(measure))
     return Budget(left, min(left, budget.history))
 
 
-def _question(asked: Exchange, budget: Budget, measure: Measure) -> tuple[Part, int]:
+def _question(asked: Exchange, budget: Budget, measure: Measure) -> tuple[Part, float]:
     """Give it whole if the total allows, and what it leaves."""
     room = budget.total - measure.overhead.prompt
     question = shortened(asked, room, measure)
@@ -159,7 +160,7 @@ def _in_full(complexity: Complexity, budget: Budget) -> int:
     return budget.history // 2 if complexity is Complexity.SIMPLE else budget.history
 
 
-def _fitting(earlier: Sequence[Exchange], room: int, measure: Measure) -> int:
+def _fitting(earlier: Sequence[Exchange], room: float, measure: Measure) -> int:
     """Count the newest exchanges that fit."""
     for number, exchange in enumerate(earlier):
         room -= Part(exchange).cost(measure)
@@ -168,7 +169,7 @@ def _fitting(earlier: Sequence[Exchange], room: int, measure: Measure) -> int:
     return len(earlier)
 
 
-def _head(system: Text | None, summary: Summary | None, most: int, measure: Measure) -> Part:
+def _head(system: Text | None, summary: Summary | None, most: float, measure: Measure) -> Part:
     """Make what instructs the model; one message, since many templates take no second one."""
     entries = [_system_entry("system", system.text, system.tokens)] if system else []
     if summary is not None:

@@ -4,6 +4,7 @@ from asyncio import TimerHandle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from chatserver.engine.prompts import Prompt
 from chatserver.generation.feed import Feed
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane, Reason
@@ -28,6 +29,8 @@ class Job:
     stopped: Reason | None = None
     #: It isn't in the store any more, so nobody finds its log afterwards.
     deleted: bool = False
+    #: What the newest attempt asked.
+    prompt: Prompt | None = None
     #: From asking the model to its first token, of the newest attempt.
     first_token_ms: int | None = None
     #: How far the text is checkpointed: the attempt, the number of the last piece saved, parts so far.

@@ -1,15 +1,17 @@
 """What a model server is sent for a generation: messages that fit, options that never make it reload."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from chatserver.context.counting import Estimate, Measure, Overhead, Turn
+from chatserver.context.counting import Measure, Turn
 from chatserver.context.exchanges import Entry
+from chatserver.context.measures import Measures, Sent
 from chatserver.context.window import Budget, Text, Window, fit, whole
 from chatserver.settings import ContextSettings, GenerationSettings, OllamaSettings
 from chatserver.storage.messages import Messages
-from chatserver.storage.records import Generation, Said
+from chatserver.storage.records import Counted, Generation, Said
 from chatserver.upstream.fleet import Fleet
 
 #: Messages read for a prompt, however long the conversation is.
@@ -17,26 +19,34 @@ _MESSAGES_READ = 64
 
 #: Passed through to the model server as they were given.
 _PASSED_THROUGH = ("think", "format", "tools")
+#: Characters that are counted where they are asked for; more take so long that a thread does it.
+_COUNTED_HERE = 16_384
 
-_MEASURE = Measure(Estimate(), Overhead())
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
     body: dict[str, Any]
     report: dict[str, Any]
+    sent: Sent
+    #: Messages that had to be counted for it.
+    recounted: Mapping[str, Counted]
 
 
 class Prompts:
     def __init__(
         self,
         fleet: Fleet,
+        measures: Measures,
         messages: Messages,
+        *,
         ollama: OllamaSettings,
         generation: GenerationSettings,
         context: ContextSettings,
     ) -> None:
         self.fleet = fleet
+        self.measures = measures
         self._messages = messages
         self._ollama = ollama
         self._reserve = generation.answer_reserve_tokens
@@ -44,9 +54,10 @@ class Prompts:
 
     async def build(self, generation: Generation) -> Prompt:
         num_ctx = await self.num_ctx(generation.model)
+        measure = await self.measures.of(generation.model)
         request = generation.request
         options = request.get("options", {})
-        window = await self._window(generation, self.room(num_ctx, options))
+        window, recounted = await self._window(generation, self.room(num_ctx, options), measure)
         body = {
             "model": generation.model,
             "messages": window.messages,
@@ -58,12 +69,14 @@ class Prompts:
             "options": _options(options, num_ctx, num_ctx - window.report.tokens.total),
             **{name: request[name] for name in _PASSED_THROUGH if name in request},
         }
-        return Prompt(body, window.report.as_json())
+        return Prompt(body, window.report.as_json(), _sent(window, request), recounted)
 
     async def check_length(self, model: str, request: Mapping[str, Any]) -> None:
         """Refuse handed-in work that can't fit, before it is accepted."""
         num_ctx = await self.num_ctx(model)
-        self._whole(request, self.room(num_ctx, request.get("options", {})))
+        await self._whole(
+            request, self.room(num_ctx, request.get("options", {})), await self.measures.of(model)
+        )
 
     async def num_ctx(self, model: str) -> int:
         longest = await self.fleet.context_length(model)
@@ -71,21 +84,57 @@ class Prompts:
 
     def room(self, num_ctx: int, options: Mapping[str, Any]) -> int:
         """Tokens a prompt may take, with room kept for the answer."""
-        wanted = options.get("num_predict", 0)
-        reserve = wanted if wanted > 0 else self._reserve
+        reserve: int = options.get("num_predict", self._reserve)
         return num_ctx - min(reserve, num_ctx // 2)
 
-    async def _window(self, generation: Generation, room: int) -> Window:
+    async def count(self, model: str, text: str) -> Counted | None:
+        """Count a text once and for all, where the model's vocabulary is at hand."""
+        measure = self.measures.at_hand(model)
+        if measure.counter.name is None:
+            return None
+        tokens = await _here_or_aside(len(text), lambda: measure.counter.count(text))
+        return Counted(tokens, measure.counter.name)
+
+    async def _window(
+        self, generation: Generation, room: int, measure: Measure
+    ) -> tuple[Window, Mapping[str, Counted]]:
         if generation.conversation is None or generation.message is None:
-            return self._whole(generation.request, room)
+            return await self._whole(generation.request, room, measure), {}
         branch = await self._messages.transcript(generation.conversation, generation.message, _MESSAGES_READ)
-        system = Text(branch.system, _MEASURE.counter.count(branch.system)) if branch.system else None
+        # The first is the answer itself, which is still empty; so are answers that failed early.
+        said = [one for one in branch.said if one.content]
+        tokens, recounted = await _counts(said, measure)
+        entries = [
+            Entry(one.id, {"role": one.role, "content": one.content}, count, one.depth)
+            for one, count in zip(said, tokens, strict=True)
+        ]
+        system = Text(branch.system, measure.counter.count(branch.system)) if branch.system else None
         total = min(self._context.total_tokens, room)
         budget = Budget(total, min(self._context.history_tokens, total))
-        return fit(system, None, list(_entries(branch.said)), budget, _MEASURE)
+        return fit(system, None, entries, budget, measure), recounted
 
-    def _whole(self, request: Mapping[str, Any], room: int) -> Window:
-        return whole(request["messages"], _described(request), room, _MEASURE)
+    async def _whole(self, request: Mapping[str, Any], room: int, measure: Measure) -> Window:
+        messages: Sequence[Turn] = request["messages"]
+        characters = sum(len(turn.get("content") or "") for turn in messages)
+        return await _here_or_aside(
+            characters, lambda: whole(messages, _described(request, measure), room, measure)
+        )
+
+
+async def _counts(said: Sequence[Said], measure: Measure) -> tuple[list[int], dict[str, Counted]]:
+    """Take what is counted already by this counter, and count the rest."""
+    name, count = measure.counter.name, measure.counter.count
+    known = {one.id: one.counted.tokens for one in said if one.counted and one.counted.counter == name}
+    missing = [one for one in said if one.id not in known]
+    characters = sum(len(one.content) for one in missing)
+    found = await _here_or_aside(characters, lambda: {one.id: count(one.content) for one in missing})
+    recounted = {one: Counted(tokens, name) for one, tokens in found.items()} if name else {}
+    return [found[one.id] if one.id in found else known[one.id] for one in said], recounted
+
+
+async def _here_or_aside(characters: int, work: Callable[[], T]) -> T:
+    """Count here what is short: a change of threads costs more than that."""
+    return work() if characters <= _COUNTED_HERE else await asyncio.to_thread(work)
 
 
 def _options(given: Mapping[str, Any], num_ctx: int, left: int) -> dict[str, Any]:
@@ -96,15 +145,18 @@ def _options(given: Mapping[str, Any], num_ctx: int, left: int) -> dict[str, Any
     return options
 
 
-def _entries(said: Iterable[Said]) -> Iterable[Entry]:
-    # The first is the answer itself, which is still empty; so are answers that failed early.
-    for one in said:
-        if one.content:
-            turn: Turn = {"role": one.role, "content": one.content}
-            yield Entry(one.id, turn, _MEASURE.turn(turn), one.depth)
+def _sent(window: Window, request: Mapping[str, Any]) -> Sent:
+    report = window.report
+    only_text = not request.get("tools") and not request.get("format")
+    return Sent(
+        tokens=report.tokens.total - report.tokens.template,
+        messages=window.messages,
+        only_text=only_text and not any(turn.keys() - {"role", "content"} for turn in window.messages),
+        exact=report.exact,
+    )
 
 
-def _described(request: Mapping[str, Any]) -> int:
+def _described(request: Mapping[str, Any], measure: Measure) -> int:
     """Count what the descriptions of tools and of the answer's form take."""
     parts: Sequence[Any] = [*request.get("tools", ()), request.get("format", "")]
-    return sum(_MEASURE.written(part) for part in parts if part)
+    return sum(measure.written(part) for part in parts if part)

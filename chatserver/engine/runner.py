@@ -231,7 +231,7 @@ class Runner:
         record = job.record
         assert record is not None
         prompt = await _patiently("prompt", lambda: self.prompts.build(record))
-        job.record = replace(record, context=prompt.report)
+        job.prompt, job.record = prompt, replace(record, context=prompt.report)
         return record, prompt
 
     async def _ask(self, job: Job, client: OllamaClient, body: dict[str, Any]) -> Outcome:
@@ -246,7 +246,14 @@ class Runner:
                 return Outcome(Reason.LENGTH)
             raise
         self.metrics.upstream_request("ok")
+        self._learn(job, done)
         return Outcome(Reason.LENGTH if done.reason == "length" else Reason.COMPLETED, done)
+
+    def _learn(self, job: Job, done: Done) -> None:
+        """Hold the model's count of the prompt against ours; some reports don't have one."""
+        if job.prompt is not None and done.usage.prompt_tokens:
+            verdict = self.prompts.measures.learn(job.model, job.prompt.sent, done.usage.prompt_tokens)
+            self.metrics.prompt_counted(verdict)
 
     async def _begin_again(self, job: Job) -> None:
         attempt = job.attempt + 1
@@ -263,13 +270,14 @@ class Runner:
         usage = outcome.done.usage if outcome.done else None
         ending = Ending(outcome.reason, feed.log.sha256(), usage, outcome.fault)
         now = self.clock.wall_ms()
+        answer = feed.log.text(Channel.ANSWER)
         saved = await self._save(
             Finish(
                 generation_id=job.generation,
                 epoch=job.epoch,
                 status=final_status(outcome.reason, spent=outcome.spent),
                 reason=outcome.reason,
-                answer=feed.log.text(Channel.ANSWER),
+                answer=answer,
                 thinking=feed.log.text(Channel.THINKING) or None,
                 tool_calls=feed.log.tool_calls(),
                 usage=usage,
@@ -279,6 +287,8 @@ class Runner:
                 error=outcome.fault,
                 context=record.context,
                 now_ms=now,
+                counted=await self.prompts.count(job.model, answer) if record.message else None,
+                recounted=job.prompt.recounted if job.prompt else {},
             )
         )
         if not saved:

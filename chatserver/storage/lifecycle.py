@@ -1,7 +1,7 @@
 """From accepted to ended: who owns a generation, and what is written only under its epoch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import bindparam, delete, func, update
@@ -74,6 +74,11 @@ _ANSWER_MOVED = (
 )
 _ANSWER_MADE = _ANSWER_MOVED.values(
     content=bindparam("text"), tokens=bindparam("new_tokens"), counter=bindparam("new_counter")
+)
+_RECOUNTED = (
+    update(messages)
+    .where(messages.c.id == bindparam("of_message"))
+    .values(tokens=bindparam("new_tokens"), counter=bindparam("new_counter"))
 )
 _REMOVE_CHECKPOINTS = delete(checkpoints).where(checkpoints.c.generation == bindparam("of_generation"))
 
@@ -171,6 +176,8 @@ class Finish(Command[bool]):
     now_ms: int
     #: Of the answer, where its counter was at hand.
     counted: Counted | None = None
+    #: Of other messages, which had to be counted for the prompt: message -> count.
+    recounted: Mapping[str, Counted] = field(default_factory=dict)
 
     @classmethod
     async def handle(
@@ -195,6 +202,7 @@ class Finish(Command[bool]):
         results = plan_each(finish, commands)
         await transaction.write(_END, ends)
         await transaction.write(_ANSWER_MADE, answers)
+        await transaction.write(_RECOUNTED, _recounted(commands))
         await transaction.write(
             _REMOVE_CHECKPOINTS, [{"of_generation": row["of_generation"]} for row in ends]
         )
@@ -270,6 +278,15 @@ def _answer_row(command: Finish, message: str, number: int | None) -> dict[str, 
         "new_tokens": count["tokens"],
         "new_counter": count["counter"],
     }
+
+
+def _recounted(commands: Sequence[Finish]) -> list[dict[str, Any]]:
+    counts = {message: count for command in commands for message, count in command.recounted.items()}
+    # In one order, where a database has row locks.
+    return [
+        {"of_message": message, "new_tokens": count.tokens, "new_counter": count.counter}
+        for message, count in sorted(counts.items())
+    ]
 
 
 def _check_end(before: Status, after: Status) -> None:

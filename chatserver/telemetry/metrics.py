@@ -61,6 +61,9 @@ class Metrics:
         self._accepted = counter("generations_accepted", "Generations accepted.", "class")
         self._ended = counter("generations_ended", "Generations ended.", "status", "reason")
         self._tokens = counter("tokens", "Tokens, as the models count them.", "kind")
+        self._prompt_counts = counter(
+            "prompt_counts", "Prompts whose count by the model was held against ours.", "outcome"
+        )
         self._upstream_requests = counter("upstream_requests", "Requests to model servers.", "outcome")
         self._http_requests = counter("http_requests", "HTTP requests.", "route", "method", "status")
         self._rejected = counter("rejected", "Requests refused, by error code.", "code")
@@ -102,6 +105,10 @@ class Metrics:
     def tokens(self, *, prompt: int, completion: int) -> None:
         self._tokens.labels("prompt").inc(prompt)
         self._tokens.labels("completion").inc(completion)
+
+    def prompt_counted(self, outcome: str) -> None:
+        """`outcome` is "within" or "off", of what is tolerated, or "unusable"."""
+        self._prompt_counts.labels(outcome).inc()
 
     def upstream_request(self, outcome: str) -> None:
         """`outcome` is "ok" or the code of the error."""

@@ -137,6 +137,19 @@ class Fleet:
         except UpstreamError:
             return None
 
+    async def tokenizer(self, model: str) -> dict[str, Any]:
+        """Ask for all that is known of a model, its vocabulary with it: some 10 MB."""
+        if not self.clients:
+            raise ModelNotFound
+        name = full_name(model)
+        return _members((await self.hosts(name)[0].show(name, verbose=True)).get("model_info"))
+
+    def digest(self, model: str) -> str:
+        """Tell one version of a model from another; empty where no server has it."""
+        name = full_name(model)
+        tags = (self._tags(client).get(name) for client in self.clients)
+        return next((str(tag.get("digest", "")) for tag in tags if tag), "")
+
     def _tags(self, client: OllamaClient) -> dict[str, dict[str, Any]]:
         seen = self._seen.get(client)
         return seen.tags if seen else {}
@@ -149,7 +162,7 @@ class Fleet:
         details = _members(description.get("details"))
         return Model(
             name=name,
-            digest=self._digest(name),
+            digest=self.digest(name),
             family=str(details.get("family", "")),
             parameter_size=str(details.get("parameter_size", "")),
             quantization=str(details.get("quantization_level", "")),
@@ -158,12 +171,8 @@ class Fleet:
             loaded=any(name in seen.loaded for seen in self._seen.values()),
         )
 
-    def _digest(self, name: str) -> str:
-        tags = (self._tags(client).get(name) for client in self.clients)
-        return next((str(tag.get("digest", "")) for tag in tags if tag), "")
-
     async def _description(self, name: str) -> dict[str, Any]:
-        key = (name, self._digest(name))
+        key = (name, self.digest(name))
         known = self._descriptions.get(key)
         if known is not None:
             return known

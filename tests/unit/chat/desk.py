@@ -42,6 +42,7 @@ class Desk:
             writer=parts.store.writer,
             conversations=parts.store.conversations,
             messages=parts.store.messages,
+            prompts=parts.prompts,
             clock=parts.clock,
             most_characters=parts.settings.limits.content_characters,
         )

@@ -4,6 +4,11 @@ from hypothesis import strategies as st
 from chatserver.context.counting import IMAGE_TOKENS, Estimate, Measure, Overhead
 from tests.unit.properties import PROPERTY
 
+
+def turn(role: str) -> dict[str, str]:
+    return {"role": role, "content": "Hi"}
+
+
 MEASURE = Measure(Estimate(), Overhead())
 
 
@@ -31,7 +36,11 @@ def test_images_thoughts_and_calls_take_room_too() -> None:
 
 
 def test_a_template_adds_to_each_message_and_once_to_a_prompt() -> None:
-    assert Overhead(message=4, prompt=3).of(5) == 23
+    overhead = Overhead(message=4, prompt=2.5)
+    assert overhead.of([turn("user"), turn("assistant"), turn("user")]) == 15
+    # Neighbours of one role are one message to a template, except for tools.
+    assert overhead.of([turn("user"), turn("user"), turn("tool"), turn("tool"), turn("assistant")]) == 19
+    assert overhead.of([]) == 3
 
 
 @PROPERTY

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from chatserver.chat.resources import GenerationResource
 from chatserver.errors import ContextTooLong
 from chatserver.generation.ids import GENERATION, MESSAGE, new_id
 from chatserver.generation.pieces import Usage
@@ -10,6 +11,7 @@ from chatserver.generation.states import Lane, Reason, Status
 from chatserver.storage.lifecycle import Finish
 from chatserver.storage.records import Conversation, Generation, Stored
 from chatserver.storage.turns import AcceptTurn, Current
+from chatserver.upstream.simulator.vocabulary import load_vocabulary
 from tests.unit.works import MODEL, Works, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -147,3 +149,64 @@ async def test_an_answer_is_no_longer_than_what_the_prompt_leaves(works) -> None
     assert prompt.body["options"]["num_predict"] == 8192 - prompt.report["tokens"]["total"]
     generation = await asked(works, await works.converse(), "Hello", options={"num_predict": 90})
     assert (await works.parts.prompts.build(generation)).body["options"]["num_predict"] == 90
+
+
+async def test_messages_are_counted_once_and_by_the_models_own_vocabulary(works) -> None:
+    conversation = await works.converse(system="Be short.")
+    await answered(works, conversation, "First?", "First, of course.")
+    generation = await asked(works, conversation, "Second?")
+    await works.parts.prompts.measures.of(MODEL)
+    first = await works.parts.prompts.build(generation)
+    assert first.report["exact"]
+    # All of them, for they were put into the store directly.
+    assert len(first.recounted) == 3
+    count = load_vocabulary().count
+    assert first.report["tokens"]["question"] == count("Second?")
+    assert first.report["tokens"]["history"] == count("First?") + count("First, of course.")
+
+    finish = Finish(
+        generation_id=generation.id,
+        epoch=1,
+        status=Status.COMPLETED,
+        reason=Reason.COMPLETED,
+        answer="Second.",
+        thinking=None,
+        tool_calls=[],
+        usage=None,
+        timings=None,
+        sha256="",
+        final=Position(1, 3),
+        error=None,
+        context=None,
+        now_ms=1,
+        counted=await works.parts.prompts.count(MODEL, "Second."),
+        recounted=first.recounted,
+    )
+    assert await works.parts.store.writer.submit(finish)
+    second = await works.parts.prompts.build(await asked(works, conversation, "Third?"))
+    assert len(second.recounted) == 1
+
+
+async def test_a_turn_keeps_what_it_counted_and_what_the_model_counted(works) -> None:
+    conversation = await works.converse()
+    await works.parts.prompts.measures.of(MODEL)
+    generation = await works.turn(conversation, "Tell me about the sea. [[tokens=5]]")
+    await works.ended(generation)
+    await works.idle()
+    record = await works.record(generation)
+    assert record.message is not None
+    said = (await works.parts.store.messages.transcript(conversation.id, record.message, 9)).said
+    count = load_vocabulary().count
+    assert [one.counted.tokens for one in said if one.counted] == [count(one.content) for one in said]
+    shown = GenerationResource.of(record)
+    assert shown.usage is not None
+    assert shown.context is not None
+    assert shown.context["prompt_eval_count"] == shown.usage.prompt_tokens
+    total = shown.context["tokens"]["total"]
+    assert shown.context["difference"] == shown.usage.prompt_tokens - total
+
+
+async def test_long_texts_are_counted_aside(works) -> None:
+    generation = await works.accept("word " * 4000)
+    report = (await works.parts.prompts.build(await works.record(generation))).report
+    assert report["tokens"]["question"] == load_vocabulary().count("word " * 4000)
