@@ -8,11 +8,12 @@ ChatserverError
 │   ├── Conflict ─ TurnInProgress, NothingToRegenerate, NotFailed, KeyReused
 │   ├── PreconditionFailed
 │   └── TooMany
-├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining, StoreUnavailable
+├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining, StoreUnavailable,
+│                         BackplaneUnavailable
 ├── UpstreamError         what a model server did to a generation ─ Unreachable, ModelNotFound,
 │                         BadUpstreamRequest, UpstreamBusy, FirstTokenTimeout, Stalled, BadUpstreamData,
 │                         NoDone
-├── LogError              a broken promise of the log ─ GapInLog, LogEnded, StaleEpoch
+├── LogError              a broken promise of the log ─ GapInLog, LogEnded, StaleEpoch, BadSharedData
 ├── IllegalMove           a state change nobody allowed
 ├── Displaced             another process works in this one's place
 └── StartRefused          the process can't start like this ─ SettingsError
@@ -246,6 +247,13 @@ class StoreUnavailable(Unavailable):
     retry_after = 2
 
 
+class BackplaneUnavailable(Unavailable):
+    """Redis doesn't answer right now; try again in a moment."""
+
+    code = "backplane_unavailable"
+    retry_after = 2
+
+
 class UpstreamError(ChatserverError):
     """The model server failed while it was answering."""
 
@@ -332,6 +340,10 @@ class LogEnded(LogError):
 
 class StaleEpoch(LogError):
     """Somebody else owns the log under a newer epoch."""
+
+
+class BadSharedData(LogError):
+    """What stands in a shared log wasn't written by this server."""
 
 
 class IllegalMove(ChatserverError):

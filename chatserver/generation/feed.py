@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from chatserver.generation.log import Entry, TokenLog
+from chatserver.generation.log import Entry, StoredLog, TokenLog
 from chatserver.generation.pieces import Piece
 from chatserver.generation.position import Position
 
@@ -74,6 +74,17 @@ class Feed:
             self.log.append(Position(first.epoch, n), piece)
         if self.log.top > before:
             self._changed()
+
+    def end_as(self, stored: StoredLog) -> None:
+        """Let it end as the store has it: with the end alone, where nothing else is missing."""
+        mine, final = self.log, stored.position
+        if mine.ended:
+            return
+        if (mine.epoch, mine.top + 1) == final and stored.ending is not None:
+            mine.add(stored.ending)
+        else:
+            self.log = stored
+        self._changed()
 
     def move(self, place: Place | None) -> None:
         if place != self.place:

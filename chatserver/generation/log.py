@@ -118,6 +118,10 @@ class TokenLog:
             entries.append((self.position_of(n), piece))
         return entries
 
+    def pieces(self, n: int = 0, most: int | None = None) -> list[Piece]:
+        """What follows piece n, each piece as it was added; at most so many."""
+        return self._pieces[n:] if most is None else self._pieces[n : n + most]
+
     def position_of(self, n: int) -> Position:
         for begun in reversed(self._epochs):
             if n > begun.n:

@@ -1,0 +1,80 @@
+"""The connection for commands: one deadline for each, and every failure is the same error to the caller."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from types import TracebackType
+from typing import Any, Self
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.commands.core import AsyncScript
+from redis.exceptions import RedisError
+
+from chatserver.errors import BackplaneUnavailable
+
+#: Seconds a command may take; Redis answers in less than a thousandth of that.
+_DEADLINE_S = 2.0
+
+Text = str | bytes | int
+
+
+def client_of(url: str, deadline: float | None = _DEADLINE_S) -> Redis:
+    """Make a client that never repeats a command by itself: whoever calls knows when that makes sense."""
+    return Redis.from_url(
+        url,
+        socket_timeout=deadline,
+        socket_connect_timeout=_DEADLINE_S,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+        client_name="chatserver",
+    )
+
+
+class Link:
+    def __init__(self, url: str) -> None:
+        self._client = client_of(url)
+        self._scripts: dict[str, AsyncScript] = {}
+        #: The last command came through.
+        self.connected = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.aclose()
+
+    async def run(self, script: str, keys: Sequence[str], arguments: Sequence[Text] = ()) -> Any:
+        """Run a script by its name."""
+        known = self._scripts.get(script)
+        if known is None:
+            known = self._scripts[script] = self._client.register_script(_text_of(script))
+        with self._watched():
+            return await known(keys=keys, args=arguments)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        with self._watched():
+            await self._client.delete(*keys)
+
+    async def publish(self, messages: Sequence[tuple[str, str]]) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        for channel, text in messages:
+            pipeline.publish(channel, text)
+        with self._watched():
+            await pipeline.execute()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except (RedisError, OSError, TimeoutError) as error:
+            self.connected = False
+            raise BackplaneUnavailable from error
+        self.connected = True
+
+
+def _text_of(script: str) -> str:
+    return (files(__package__) / "scripts" / f"{script}.lua").read_text()

@@ -1,0 +1,178 @@
+"""The owner's side: what this process writes into its logs reaches the others, in one step a tick."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import NoReturn
+
+import structlog
+
+from chatserver.backplane.port import Appending, Backplane, Refused
+from chatserver.errors import BackplaneUnavailable, StaleEpoch, StoreUnavailable
+from chatserver.generation.feed import Feed
+
+#: Pieces of one log in one step; the rest follows in the next.
+_PIECES_A_STEP = 500
+#: Logs in one step.
+_LOGS_A_STEP = 200
+#: Seconds before what could not be shared is tried again.
+_TRY_AGAIN_S = 0.2
+
+log = structlog.get_logger()
+
+#: Called when another owner has begun a newer epoch: stop, and follow like everybody else.
+Fenced = Callable[[], None]
+#: Asks the store whether a generation still runs under an epoch.
+Confirm = Callable[[str, int], Awaitable[bool]]
+
+
+class _Outlet:
+    """How much of one log is shared."""
+
+    __slots__ = ("_mark", "feed", "on_fenced", "opened", "sent", "settled")
+
+    def __init__(self, feed: Feed, on_fenced: Fenced, mark: Callable[["_Outlet"], None]) -> None:
+        self.feed = feed
+        self.on_fenced = on_fenced
+        self.opened = False
+        #: The number of the last piece that is shared.
+        self.sent = 0
+        #: Done when all that there was is shared, for whoever waits for that.
+        self.settled: list[tuple[int, asyncio.Future[None]]] = []
+        self._mark = mark
+
+    def notify(self) -> None:
+        self._mark(self)
+
+    @property
+    def has_news(self) -> bool:
+        return self.sent < self.feed.log.top
+
+    def next(self) -> Appending:
+        log = self.feed.log
+        pieces = log.pieces(self.sent, _PIECES_A_STEP)
+        return Appending(self.feed.generation, log.epoch, self.sent + 1, pieces)
+
+    def reached(self, length: int) -> None:
+        """Take note that so many pieces are shared; fewer than before where Redis has lost some."""
+        self.sent = min(length, self.feed.log.top)
+        for wanted, settled in self.settled:
+            if wanted <= self.sent and not settled.done():
+                settled.set_result(None)
+        self.settled = [waiting for waiting in self.settled if not waiting[1].done()]
+
+
+class Sharing:
+    def __init__(self, backplane: Backplane, tick_s: float, confirm: Confirm) -> None:
+        self._backplane = backplane
+        self._tick_s = tick_s
+        self._confirm = confirm
+        self._outlets: dict[Feed, _Outlet] = {}
+        self._dirty: set[_Outlet] = set()
+        self._news = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._outlets)
+
+    def share(self, feed: Feed, on_fenced: Fenced, known: int = 0) -> None:
+        """Share a log and all that is added to it; its first `known` pieces were taken from the others."""
+        if self._backplane.alone:
+            return
+        outlet = self._outlets[feed] = _Outlet(feed, on_fenced, self._mark)
+        outlet.sent, outlet.opened = known, known > 0
+        feed.listen(outlet)
+        self._mark(outlet)
+
+    def unshare(self, feed: Feed) -> None:
+        """Share nothing more of it; what was shared stays for its time."""
+        outlet = self._outlets.pop(feed, None)
+        if outlet is None:
+            return
+        feed.leave(outlet)
+        self._dirty.discard(outlet)
+        for _, settled in outlet.settled:
+            settled.cancel()
+
+    async def settle(self, feed: Feed) -> None:
+        """Wait until the others have all that is in the log now, however long that takes."""
+        outlet = self._outlets.get(feed)
+        if outlet is None or outlet.sent >= feed.log.top:
+            return
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        outlet.settled.append((feed.log.top, settled))
+        await settled
+
+    async def settle_all(self) -> None:
+        await asyncio.gather(*(self.settle(feed) for feed in list(self._outlets)))
+
+    async def run(self) -> NoReturn:
+        """Share what is new, for ever. What comes while a step is under way waits for the next one."""
+        while True:
+            await self._news.wait()
+            await asyncio.sleep(self._tick_s)
+            self._news.clear()
+            dirty, self._dirty = list(self._dirty), set()
+            for start in range(0, len(dirty), _LOGS_A_STEP):
+                await self._patiently(dirty[start : start + _LOGS_A_STEP])
+
+    async def _patiently(self, outlets: Sequence[_Outlet]) -> None:
+        try:
+            await self._step(outlets)
+        except (BackplaneUnavailable, StoreUnavailable):
+            # All of them once more: what did arrive changes nothing.
+            for outlet in outlets:
+                self._mark(outlet)
+            await asyncio.sleep(_TRY_AGAIN_S)
+
+    async def _step(self, outlets: Sequence[_Outlet]) -> None:
+        for outlet in self._still_shared(outlets):
+            if not outlet.opened:
+                await self._open(outlet)
+        fresh = [outlet for outlet in self._still_shared(outlets) if outlet.opened and outlet.has_news]
+        if not fresh:
+            return
+        lengths = await self._backplane.append([outlet.next() for outlet in fresh])
+        for outlet, length in zip(fresh, lengths, strict=True):
+            await self._take(outlet, length)
+
+    async def _open(self, outlet: _Outlet) -> None:
+        feed = outlet.feed
+        try:
+            await self._backplane.open(feed.generation, feed.log.begun())
+        except StaleEpoch:
+            self._fence(outlet)
+        else:
+            outlet.opened = True
+
+    async def _take(self, outlet: _Outlet, length: int | Refused) -> None:
+        if length is Refused.FENCED:
+            self._fence(outlet)
+        elif length is Refused.GONE:
+            await self._put_back(outlet)
+        else:
+            outlet.reached(length)
+            if outlet.has_news:
+                self._mark(outlet)
+            elif outlet.feed.log.ended:
+                self.unshare(outlet.feed)
+
+    async def _put_back(self, outlet: _Outlet) -> None:
+        """Share all of it anew, at the same positions, if it is still ours."""
+        feed = outlet.feed
+        if not await self._confirm(feed.generation, feed.log.epoch):
+            self._fence(outlet)
+            return
+        log.info("shared_log_gone", generation=feed.generation)
+        outlet.opened, outlet.sent = False, 0
+        self._mark(outlet)
+
+    def _fence(self, outlet: _Outlet) -> None:
+        if outlet.feed in self._outlets:
+            self.unshare(outlet.feed)
+            outlet.on_fenced()
+
+    def _still_shared(self, outlets: Iterable[_Outlet]) -> list[_Outlet]:
+        return [outlet for outlet in outlets if self._outlets.get(outlet.feed) is outlet]
+
+    def _mark(self, outlet: _Outlet) -> None:
+        self._dirty.add(outlet)
+        self._news.set()
