@@ -73,6 +73,7 @@ def build_application(parts: Parts) -> Starlette:
         engine=parts.engine,
         fleet=parts.fleet,
         prompts=parts.prompts,
+        peers=parts.peers,
         writer=store.writer,
         generations=store.generations,
         clock=parts.clock,

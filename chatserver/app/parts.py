@@ -6,11 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
+from chatserver.backplane.memory import MemoryBackplane
 from chatserver.chat.watching import Watchers
 from chatserver.context.measures import Measures
 from chatserver.context.vocabulary_files import VocabularyFiles
 from chatserver.engine.checkpoints import Checkpoints
 from chatserver.engine.engine import Engine
+from chatserver.engine.peers import Peers
 from chatserver.engine.prompts import Prompts
 from chatserver.engine.queue import FirstCome
 from chatserver.engine.recovery import recover
@@ -24,6 +26,7 @@ from chatserver.storage.conversations import Conversations
 from chatserver.storage.database import Database
 from chatserver.storage.folder import DataFolder
 from chatserver.storage.generations import Generations
+from chatserver.storage.instances import Instances
 from chatserver.storage.keys import Repeats
 from chatserver.storage.messages import Messages
 from chatserver.storage.options import DatabaseOptions
@@ -34,6 +37,10 @@ from chatserver.telemetry.metrics import Lane, Metrics
 from chatserver.transports.readers import Readers
 from chatserver.upstream.client import Deadlines, OllamaClient
 from chatserver.upstream.fleet import Fleet
+
+#: Seconds between two steps in which instances share what is new, and between two looks at what was missed.
+_TICK_S = 0.005
+_ROUND_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Parts:
     store: Store
     fleet: Fleet
     prompts: Prompts
+    peers: Peers
     engine: Engine
     checkpoints: Checkpoints
     #: What keeps other processes off a database on a server; a file's folder is locked instead.
@@ -92,6 +100,10 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             generation=settings.generation,
             context=settings.context,
         )
+        backplane = MemoryBackplane()
+        peers = Peers(
+            backplane, Instances(store.database), store.generations, tick_s=_TICK_S, round_s=_ROUND_S
+        )
         parts = Parts(
             settings=settings,
             secret=settings.server.secret.get_secret_value().encode() or folder.secret(),
@@ -102,8 +114,9 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             store=store,
             fleet=fleet,
             prompts=prompts,
-            engine=(engine := _make_engine(settings, store, prompts, clock, metrics)),
             serving_lock=serving_lock,
+            peers=peers,
+            engine=(engine := _make_engine(settings, store, prompts, peers, clock, metrics)),
             checkpoints=Checkpoints(engine.jobs, store.writer, settings.store.checkpoint_ms / 1000),
         )
         metrics.watch_generations(engine.counts)
@@ -167,8 +180,8 @@ async def _open_fleet(stack: AsyncExitStack, settings: Settings, clock: Clock) -
     return Fleet(clients, ollama.model, clock.now)
 
 
-def _make_engine(
-    settings: Settings, store: Store, prompts: Prompts, clock: Clock, metrics: Metrics
+def _make_engine(  # noqa: PLR0917 - the parts it is made of
+    settings: Settings, store: Store, prompts: Prompts, peers: Peers, clock: Clock, metrics: Metrics
 ) -> Engine:
     generation, fleet = settings.generation, prompts.fleet
     slots = Slots(settings.ollama.slots, fleet.hosts)
@@ -178,6 +191,7 @@ def _make_engine(
     def make_runner(engine: Engine) -> Runner:
         return Runner(
             prompts=prompts,
+            peers=peers,
             fleet=fleet,
             slots=slots,
             writer=store.writer,
@@ -193,6 +207,7 @@ def _make_engine(
         order=FirstCome(),
         slots=slots,
         shelf=shelf,
+        peers=peers,
         clock=clock,
         most_waiting=settings.limits.waiting,
         most_each=settings.limits.outstanding_per_user,

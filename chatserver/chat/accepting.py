@@ -72,9 +72,8 @@ class Accepting:
         with self.engine.admit(
             command.generation_id, caller.principal, command.model, command.lane, account=caller.name
         ) as admission:
-            if admission.slot is not None:
-                command = replace(command, owner=self.engine.owner)
-            accepted = await self.writer.submit(command)
+            claiming = replace(command, claimed=admission.slot is not None)
+            accepted = await self.writer.submit(claiming)
             if accepted.replayed is None:
                 admission.accept(accepted.generation)
                 self.metrics.accepted(command.lane)

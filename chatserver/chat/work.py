@@ -8,13 +8,13 @@ from chatserver.chat.accepting import Accepting, Receipt, accepted_generation
 from chatserver.chat.operations import idempotency
 from chatserver.chat.resources import GenerationResource
 from chatserver.engine.engine import Engine
+from chatserver.engine.peers import Peers
 from chatserver.engine.prompts import Prompts
-from chatserver.errors import NotFound, StoreUnavailable
+from chatserver.engine.stored import stored_log
+from chatserver.errors import NotFound
 from chatserver.generation.clock import Clock
 from chatserver.generation.feed import Feed
 from chatserver.generation.ids import GENERATION, new_id
-from chatserver.generation.log import StoredLog
-from chatserver.generation.pieces import Channel, Delta, Ending, Piece, Started, ToolCalls
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane, Status
 from chatserver.storage.generations import AcceptGeneration, Generations
@@ -52,6 +52,7 @@ class Work:
     engine: Engine
     fleet: Fleet
     prompts: Prompts
+    peers: Peers
     writer: Writer
     generations: Generations
     clock: Clock
@@ -69,7 +70,8 @@ class Work:
                 generation_id=new_id(GENERATION),
                 model=model,
                 request=work.request,
-                owner=None,
+                owner=self.engine.owner,
+                claimed=False,
                 lane=work.lane,
                 metadata=work.metadata,
                 expires_at=None if work.expires_in_s is None else now + round(1000 * work.expires_in_s),
@@ -94,6 +96,7 @@ class Work:
         """Note on disk that it is to end, then tell whoever works on it."""
         record = await self.writer.submit(Cancel(generation, principal, self.clock.wall_ms()))
         self.engine.cancel(generation)
+        self.peers.tell_cancelled(generation)
         return self.shown(record)
 
     def shown(self, record: Generation) -> GenerationResource:
@@ -108,30 +111,14 @@ class Work:
             # It may have been accepted, or ended, while the store was being read.
             here = self.engine.feed(generation)
             if here is None:
-                return Feed(generation, stored_log(record))
+                return await self._elsewhere(record)
         feed, owner = here
         if owner != principal:
             raise NotFound
         return feed
 
-
-def stored_log(record: Generation) -> StoredLog:
-    """Make the log of a finished generation out of what the store keeps of it."""
-    if record.final is None or record.reason is None:
-        raise StoreUnavailable("This answer is being taken up again; ask once more in a moment.")
-    return StoredLog(_stored_pieces(record, with_start=record.final.n > 1), record.final)
-
-
-def _stored_pieces(record: Generation, *, with_start: bool) -> list[Piece]:
-    assert record.reason is not None
-    pieces: list[Piece] = []
-    if with_start:
-        pieces.append(Started(record.model, record.attempts, context=record.context))
-    if record.thinking:
-        pieces.append(Delta(Channel.THINKING, record.thinking))
-    if record.result:
-        pieces.append(Delta(Channel.ANSWER, record.result))
-    if record.tool_calls:
-        pieces.append(ToolCalls(record.tool_calls))
-    pieces.append(Ending(record.reason, record.sha256 or "", record.usage, record.error))
-    return pieces
+    async def _elsewhere(self, record: Generation) -> Feed:
+        """Find the log of what another instance makes, or of what has ended."""
+        if not record.status.ended and not self.peers.alone:
+            return self.peers.feed(record.id)
+        return await self.peers.kept(record.id) or Feed(record.id, stored_log(record))

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import structlog
 
 from chatserver.engine.job import Job
+from chatserver.engine.peers import Peers
 from chatserver.engine.queue import Order, Pace, Waiting
 from chatserver.engine.runner import Outcome, Runner
 from chatserver.engine.shelf import Shelf
@@ -54,6 +55,7 @@ class Engine:
         order: Order,
         slots: Slots,
         shelf: Shelf,
+        peers: Peers,
         clock: Clock,
         most_waiting: int,
         most_each: int,
@@ -62,6 +64,7 @@ class Engine:
         self._order = order
         self._slots = slots
         self._shelf = shelf
+        self._peers = peers
         self._clock = clock
         self._most_waiting = most_waiting
         self._most_each = most_each
@@ -131,7 +134,7 @@ class Engine:
 
     def pick_up(self, record: Generation) -> None:
         """Go on with what an earlier process accepted and didn't end."""
-        self._enter(self._job_of(record, Feed(record.id)), record, None)
+        self._enter(self._job_of(record, self._peers.feed(record.id)), record, None)
 
     def end(self, record: Generation, outcome: Outcome, feed: Feed) -> None:
         """End what must not run again, with the text that its feed has."""
@@ -339,12 +342,17 @@ class Engine:
         self._tasks.discard(task)
         if job.expiry is not None:
             job.expiry.cancel()
-        if job.feed.log.ended and not job.deleted:
+        if job.fenced and not self._peers.alone:
+            self._peers.lose(job)
+        elif job.feed.log.ended and not job.deleted:
             self._shelf.put(job.feed, job.principal, self._clock.now())
         else:
             job.feed.park()
         self._remove(job)
-        if not task.cancelled() and (error := task.exception()):
+        error = None if task.cancelled() else task.exception()
+        if job.fenced:
+            log.info("fenced", generation=job.generation)
+        elif error is not None:
             log.error("run_died", generation=job.generation, exc_info=error)
 
     def _expire_at(self, job: Job, wall_ms: int) -> None:

@@ -35,6 +35,10 @@ class Job:
     first_token_ms: int | None = None
     #: How far the text is checkpointed: the attempt, the number of the last piece saved, parts so far.
     saved: tuple[int, int, int] = (0, 0, 0)
+    #: Pieces of the log that were shared before this process owned it.
+    known: int = 0
+    #: Another instance owns it by now.
+    fenced: bool = False
     expiry: TimerHandle | None = None
     _interrupt: Callable[[], None] | None = field(default=None, repr=False)
 
@@ -48,6 +52,11 @@ class Job:
         self.stopped = reason
         if self._interrupt is not None:
             self._interrupt()
+
+    def fence(self) -> None:
+        """Let go of it: another instance has claimed it."""
+        self.fenced = True
+        self.stop(Reason.INTERRUPTED)
 
     def on_stop(self, interrupt: Callable[[], None] | None) -> None:
         """Say how a stop reaches whoever works on it now; at once, if it was asked for before."""

@@ -11,9 +11,11 @@ import orjson
 import structlog
 
 from chatserver.engine.job import Job
+from chatserver.engine.peers import Peers
 from chatserver.engine.prompts import Prompt, Prompts
 from chatserver.engine.slots import Hold, Slot, Slots
 from chatserver.errors import (
+    BackplaneUnavailable,
     ChatserverError,
     ContextTooLong,
     NotFound,
@@ -67,6 +69,7 @@ class _StoppedError(Exception):
 @dataclass(frozen=True)
 class Runner:
     prompts: Prompts
+    peers: Peers
     fleet: Fleet
     slots: Slots
     writer: Writer
@@ -85,6 +88,9 @@ class Runner:
         async with self._ended_anyhow(job):
             with Hold(slot, self.give_back) as hold:
                 await self._own(job, attempt=True)
+                if job.feed.log.ended:
+                    await self._save_end(job)
+                    return
                 outcome = await self._outcome(job, hold)
             await self._end(job, outcome)
 
@@ -92,7 +98,10 @@ class Runner:
         """End what has its text already, or never had any."""
         async with self._ended_anyhow(job):
             await self._own(job, attempt=False)
-            await self._end(job, outcome)
+            if job.feed.log.ended:
+                await self._save_end(job)
+            else:
+                await self._end(job, outcome)
 
     @asynccontextmanager
     async def _ended_anyhow(self, job: Job) -> AsyncIterator[None]:
@@ -100,6 +109,7 @@ class Runner:
         try:
             yield
         except StaleEpoch:
+            job.fenced = True
             raise
         except NotFound:
             self._end_deleted(job)
@@ -145,7 +155,10 @@ class Runner:
             job.epoch, job.attempt = claimed.epoch, claimed.attempts
             if claimed.cancel:
                 job.stop(Reason.CANCELLED)
-        job.feed.begin(job.epoch, job.feed.log.top)
+            await _patiently("shared log", lambda: self.peers.take_up(job))
+        if not job.feed.log.ended:
+            job.feed.begin(job.epoch, job.feed.log.top)
+            self.peers.share(job)
 
     async def _outcome(self, job: Job, hold: Hold) -> Outcome:
         try:
@@ -153,6 +166,8 @@ class Runner:
                 return await self._attempts(job, hold)
         except _StoppedError:
             assert job.stopped is not None
+            if job.fenced:
+                raise StaleEpoch(f"{job.generation} has another owner.") from None
             return Outcome(job.stopped)
         except ContextTooLong as error:
             return _failed(error, spent=False)
@@ -180,6 +195,9 @@ class Runner:
 
     async def _attempts(self, job: Job, hold: Hold) -> Outcome:
         """Try until there is an answer, or no more may be tried."""
+        if job.feed.log.top > job.feed.log.begins_at:
+            # What an earlier owner has shown.
+            job.feed.add(Reset())
         while True:
             try:
                 return await self._attempt(job, hold)
@@ -265,40 +283,51 @@ class Runner:
 
     async def _end(self, job: Job, outcome: Outcome) -> None:
         """Commit the end, then show it: no reader sees an end that the store doesn't have."""
-        feed, record = job.feed, job.record
-        assert record is not None
+        feed = job.feed
         usage = outcome.done.usage if outcome.done else None
         ending = Ending(outcome.reason, feed.log.sha256(), usage, outcome.fault)
-        now = self.clock.wall_ms()
-        answer = feed.log.text(Channel.ANSWER)
-        saved = await self._save(
-            Finish(
-                generation_id=job.generation,
-                epoch=job.epoch,
-                status=final_status(outcome.reason, spent=outcome.spent),
-                reason=outcome.reason,
-                answer=answer,
-                thinking=feed.log.text(Channel.THINKING) or None,
-                tool_calls=feed.log.tool_calls(),
-                usage=usage,
-                timings=_timings(record.created_at, job, now, outcome.done),
-                sha256=ending.sha256,
-                final=Position(job.epoch, feed.log.top + 1),
-                error=outcome.fault,
-                context=record.context,
-                now_ms=now,
-                counted=await self.prompts.count(job.model, answer) if record.message else None,
-                recounted=job.prompt.recounted if job.prompt else {},
-            )
-        )
-        if not saved:
-            raise StaleEpoch(f"{job.generation} has ended elsewhere.")
+        status = final_status(outcome.reason, spent=outcome.spent)
+        await self._finish(job, ending, Position(job.epoch, feed.log.top + 1), status, outcome.done)
         feed.add(ending)
-        self.metrics.ended(final_status(outcome.reason, spent=outcome.spent), outcome.reason)
+        self.metrics.ended(status, outcome.reason)
         if usage is not None:
             self.metrics.tokens(prompt=usage.prompt_tokens, completion=usage.completion_tokens)
         code = outcome.fault.code if outcome.fault else None
         log.info("ended", reason=outcome.reason, code=code, attempt=job.attempt)
+
+    async def _save_end(self, job: Job) -> None:
+        """Store the end that the last owner could only share."""
+        ending = job.feed.log.ending
+        assert ending is not None
+        spent = job.lane is Lane.BACKGROUND and job.attempt >= self.options.attempts
+        await self._finish(job, ending, job.feed.log.position, final_status(ending.reason, spent=spent))
+
+    async def _finish(
+        self, job: Job, ending: Ending, final: Position, status: Status, done: Done | None = None
+    ) -> None:
+        feed, record, now = job.feed, job.record, self.clock.wall_ms()
+        assert record is not None
+        answer = feed.log.text(Channel.ANSWER)
+        finish = Finish(
+            generation_id=job.generation,
+            epoch=job.epoch,
+            status=status,
+            reason=ending.reason,
+            answer=answer,
+            thinking=feed.log.text(Channel.THINKING) or None,
+            tool_calls=feed.log.tool_calls(),
+            usage=ending.usage,
+            timings=_timings(record.created_at, job, now, done),
+            sha256=ending.sha256,
+            final=final,
+            error=ending.error,
+            context=record.context,
+            now_ms=now,
+            counted=await self.prompts.count(job.model, answer) if record.message else None,
+            recounted=job.prompt.recounted if job.prompt else {},
+        )
+        if not await self._save(finish):
+            raise StaleEpoch(f"{job.generation} has ended elsewhere.")
 
     async def _save(self, command: Command[R]) -> R:
         return await _patiently(type(command).__name__, lambda: self.writer.submit(command))
@@ -339,7 +368,7 @@ async def _patiently(what: str, ask: Callable[[], Awaitable[R]]) -> R:
     while True:
         try:
             return await ask()
-        except StoreUnavailable:
+        except (StoreUnavailable, BackplaneUnavailable):
             log.warning("store_unavailable", waiting=what)
             await asyncio.sleep(_ASK_AGAIN)
 

@@ -35,7 +35,9 @@ class NewAnswer(Protocol):
     @property
     def generation_id(self) -> str: ...
     @property
-    def owner(self) -> str | None: ...
+    def owner(self) -> str: ...
+    @property
+    def claimed(self) -> bool: ...
     @property
     def lane(self) -> Lane: ...
     @property
@@ -99,6 +101,7 @@ class Answers:
             model=command.model,
             request=command.request,
             owner=command.owner,
+            claimed=command.claimed,
             lane=command.lane,
             retry_of=retry_of,
             change=self._numbering.next(command.conversation),

@@ -25,8 +25,10 @@ class AcceptGeneration(Command[Accepted]):
     generation_id: str
     model: str
     request: dict[str, Any]
-    #: Who runs it at once, where a slot is free; None leaves it queued.
-    owner: str | None
+    #: Where it waits or runs.
+    owner: str
+    #: A slot is free for it, so that accepting it claims it as well.
+    claimed: bool
     lane: Lane
     metadata: dict[str, Any] | None
     expires_at: int | None
@@ -67,6 +69,7 @@ def _accepted(command: AcceptGeneration) -> Generation:
         model=command.model,
         request=command.request,
         owner=command.owner,
+        claimed=command.claimed,
         lane=command.lane,
         metadata=command.metadata,
         expires_at=command.expires_at,
@@ -113,6 +116,11 @@ class Generations:
     async def unfinished(self) -> list[Generation]:
         """All that is queued or running, oldest first."""
         return await self._load(select_generations().where(unfinished).order_by(generations.c.id))
+
+    async def ended(self, ids: Sequence[str]) -> list[Generation]:
+        """Those of them that have ended."""
+        query = select_generations().where(generations.c.id.in_(ids), ~unfinished)
+        return await self._load(query)
 
     async def text_so_far(self, generation: str) -> TextSoFar | None:
         """What the checkpoints hold of its newest attempt."""

@@ -36,8 +36,8 @@ class Regenerate(Command[Accepted]):
     request: dict[str, Any]
     answer_id: str
     generation_id: str
-    #: Who runs it at once, where a slot is free; None leaves it queued.
-    owner: str | None
+    owner: str
+    claimed: bool
     lane: Lane
     #: The generation that failed, where this is to make good for it.
     retry_of: str | None

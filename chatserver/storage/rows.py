@@ -106,7 +106,8 @@ def accepted_generation(
     principal: Principal,
     model: str,
     request: dict[str, Any],
-    owner: str | None,
+    owner: str,
+    claimed: bool,
     lane: Lane,
     now_ms: int,
     conversation: str | None = None,
@@ -116,21 +117,20 @@ def accepted_generation(
     retry_of: str | None = None,
     change: int | None = None,
 ) -> Generation:
-    """A new one: with an owner it runs at once under the first epoch, without it waits."""
-    running = owner is not None
+    """A new one: claimed, it runs at once under the first epoch; else it waits at its owner."""
     return Generation(
         id=id,
         principal=principal,
         conversation=conversation,
         message=message,
-        status=Status.RUNNING if running else Status.QUEUED,
+        status=Status.RUNNING if claimed else Status.QUEUED,
         reason=None,
         lane=lane,
         model=model,
         request=request,
-        epoch=int(running),
+        epoch=int(claimed),
         owner=owner,
-        attempts=int(running),
+        attempts=int(claimed),
         cancel=False,
         result=None,
         thinking=None,
@@ -146,7 +146,7 @@ def accepted_generation(
         retry_of=retry_of,
         change=change,
         created_at=now_ms,
-        started_at=now_ms if running else None,
+        started_at=now_ms if claimed else None,
         ended_at=None,
     )
 

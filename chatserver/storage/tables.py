@@ -144,6 +144,17 @@ Index(None, *(generations.c[name] for name in ("tenant", "user", "status", "id")
 Index("ix_generations_unfinished", generations.c.id, **_where(unfinished))
 Index(None, generations.c.retry_of, **_where(generations.c.retry_of.is_not(None)))
 
+#: Written out as above: what an owner has unfinished.
+Index("ix_generations_owner", generations.c.owner, **_where(unfinished))
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Text, primary_key=True),
+    # By the database's clock; renewed as long as the process lives.
+    Column("lease_until", BigInteger, nullable=False),
+)
+
 checkpoints = Table(
     "checkpoints",
     metadata,

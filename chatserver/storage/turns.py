@@ -52,8 +52,10 @@ class AcceptTurn(Command[Accepted]):
     message_id: str
     answer_id: str
     generation_id: str
-    #: Who runs it at once, where a slot is free; None leaves it queued.
-    owner: str | None
+    #: Where it waits or runs.
+    owner: str
+    #: A slot is free for it, so that accepting it claims it as well.
+    claimed: bool
     lane: Lane
     ref: str | None
     idempotency: Idempotency | None

@@ -10,7 +10,7 @@ async def save(store, *parts: Part) -> None:
 
 
 async def test_parts_are_joined_by_channel_in_order(store) -> None:
-    one, two = await store.work(owner="me"), await store.work(owner="me")
+    one, two = await store.work(owner="me", claimed=True), await store.work(owner="me", claimed=True)
     await save(
         store,
         Part(one.id, 1, 1, 0, Channel.THINKING, "Hm"),
@@ -23,11 +23,11 @@ async def test_parts_are_joined_by_channel_in_order(store) -> None:
 
 
 async def test_there_is_no_text_before_the_first_part(store) -> None:
-    assert await store.generations.text_so_far((await store.work(owner="me")).id) is None
+    assert await store.generations.text_so_far((await store.work(owner="me", claimed=True)).id) is None
 
 
 async def test_only_the_newest_attempt_counts(store) -> None:
-    generation = await store.work(owner="me")
+    generation = await store.work(owner="me", claimed=True)
     await save(store, Part(generation.id, 1, 1, 0, Channel.ANSWER, "First"))
     await store.submit(BeginAttempt(generation.id, 1, 2))
     assert await store.generations.text_so_far(generation.id) == TextSoFar(1, "First", "")
@@ -36,7 +36,10 @@ async def test_only_the_newest_attempt_counts(store) -> None:
 
 
 async def test_parts_under_another_epoch_are_left_out(store) -> None:
-    generation, other = await store.work(owner="old"), await store.work(owner="old")
+    generation, other = (
+        await store.work(owner="old", claimed=True),
+        await store.work(owner="old", claimed=True),
+    )
     await store.submit(Claim(generation.id, "new", 1, NOW))
     await save(
         store,
@@ -48,7 +51,7 @@ async def test_parts_under_another_epoch_are_left_out(store) -> None:
 
 
 async def test_parts_of_what_has_ended_or_does_not_run_are_left_out(store) -> None:
-    ended, waiting = await store.work(owner="me"), await store.work()
+    ended, waiting = await store.work(owner="me", claimed=True), await store.work()
     await store.submit(finish(ended))
     await save(
         store,
@@ -61,7 +64,7 @@ async def test_parts_of_what_has_ended_or_does_not_run_are_left_out(store) -> No
 
 
 async def test_a_part_that_is_saved_again_is_there_once(store) -> None:
-    generation = await store.work(owner="me")
+    generation = await store.work(owner="me", claimed=True)
     part = Part(generation.id, 1, 1, 0, Channel.ANSWER, "Once")
     await save(store, part, part)
     await save(store, part)

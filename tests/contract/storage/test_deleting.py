@@ -15,7 +15,7 @@ async def test_it_goes_with_all_that_hangs_on_it_and_names_its_generations(store
     conversation = await store.conversation()
     ended = (await store.answered(conversation)).generation
     running = (await store.turn(conversation)).generation
-    queued = (await store.turn(conversation, parent=None, owner=None)).generation
+    queued = (await store.turn(conversation, parent=None, claimed=False)).generation
     change = (await store.conversations.get(ALICE, conversation.id)).change
 
     deleted = await store.submit(DeleteConversation(ALICE, conversation.id))

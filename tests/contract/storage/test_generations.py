@@ -31,13 +31,13 @@ async def test_handed_in_work_is_a_generation_without_a_conversation(store) -> N
 
 
 async def test_with_an_owner_it_runs_at_once(store) -> None:
-    generation = await store.work(owner="me")
+    generation = await store.work(owner="me", claimed=True)
     assert (generation.status, generation.epoch, generation.attempts) == (Status.RUNNING, 1, 1)
     assert generation == await store.generations.find(generation.id)
 
 
 async def test_all_that_is_known_at_the_end_is_kept(store) -> None:
-    generation = await store.work(owner="me")
+    generation = await store.work(owner="me", claimed=True)
     calls = [{"function": {"name": "look", "arguments": {"at": "ü"}}}]
     end = finish(
         generation,
@@ -106,7 +106,7 @@ async def test_pages_show_the_callers_own_newest_first(store) -> None:
 
 async def test_pages_can_be_of_one_status(store) -> None:
     waiting = [await store.work() for _ in range(3)]
-    await store.work(owner="me")
+    await store.work(owner="me", claimed=True)
     page = await store.generations.page(ALICE, Status.QUEUED, 2, None)
     rest = await store.generations.page(ALICE, Status.QUEUED, 2, page.next)
     assert [*page.items, *rest.items] == waiting[::-1]
@@ -123,7 +123,7 @@ async def test_a_cursor_that_was_not_given_out_is_refused(store) -> None:
 async def test_what_has_not_ended_is_listed_oldest_first(store) -> None:
     queued = await store.work()
     running = (await store.turn(await store.conversation())).generation
-    ended = await store.work(owner="me", principal=BOB)
+    ended = await store.work(owner="me", claimed=True, principal=BOB)
     await store.submit(finish(ended))
     taken = await store.work(principal=BOB)
     assert await store.submit(Claim(taken.id, "me", 0, NOW))

@@ -21,7 +21,7 @@ async def test_a_claim_makes_a_waiting_generation_run(store) -> None:
 
 
 async def test_who_takes_over_gets_a_newer_epoch(store) -> None:
-    generation = await store.work(owner="old")
+    generation = await store.work(owner="old", claimed=True)
     assert await store.submit(Claim(generation.id, "new", 1, NOW + 9)) == Claimed(2, 2, cancel=False)
     running = await store.generations.get(ALICE, generation.id)
     assert (running.owner, running.epoch, running.started_at) == ("new", 2, NOW)
@@ -37,7 +37,7 @@ async def test_of_many_who_claim_at_once_one_wins(store) -> None:
 
 
 async def test_what_has_ended_can_not_be_claimed(store) -> None:
-    generation = await store.work(owner="me")
+    generation = await store.work(owner="me", claimed=True)
     await store.submit(finish(generation))
     assert await store.submit(Claim(generation.id, "me", 1, NOW)) is None
 
@@ -57,7 +57,7 @@ async def test_what_was_deleted_can_be_neither_claimed_nor_tried_nor_ended(store
 
 async def test_a_claim_is_a_change_of_the_answer_and_of_its_generation(store) -> None:
     conversation = await store.conversation()
-    accepted = await store.turn(conversation, owner=None)
+    accepted = await store.turn(conversation, claimed=False)
     await store.submit(Claim(accepted.generation.id, "me", 0, NOW))
     changes = await store.conversations.changes(ALICE, conversation.id, 5, 10)
     assert [(change.kind, change.number, change.item.status) for change in changes] == [
@@ -68,7 +68,7 @@ async def test_a_claim_is_a_change_of_the_answer_and_of_its_generation(store) ->
 
 
 async def test_a_further_attempt_is_counted_under_the_same_epoch(store) -> None:
-    generation = await store.work(owner="me")
+    generation = await store.work(owner="me", claimed=True)
     assert await store.submit(BeginAttempt(generation.id, 1, 2)) is True
     again = await store.generations.get(ALICE, generation.id)
     assert (again.epoch, again.attempts) == (1, 2)
@@ -76,7 +76,7 @@ async def test_a_further_attempt_is_counted_under_the_same_epoch(store) -> None:
 
 async def test_who_was_taken_over_from_begins_and_ends_nothing(store) -> None:
     conversation = await store.conversation()
-    generation = (await store.turn(conversation, owner="old")).generation
+    generation = (await store.turn(conversation, owner="old", claimed=True)).generation
     await store.submit(Claim(generation.id, "new", 1, NOW))
     before = await store.generations.get(ALICE, generation.id)
     assert await store.submit(BeginAttempt(generation.id, 1, 2)) is False
@@ -86,7 +86,7 @@ async def test_who_was_taken_over_from_begins_and_ends_nothing(store) -> None:
 
 
 async def test_an_end_is_final(store) -> None:
-    generation = await store.work(owner="me")
+    generation = await store.work(owner="me", claimed=True)
     ends = [store.submit(finish(generation, "One")), store.submit(finish(generation, "Two"))]
     assert await asyncio.gather(*ends) == [True, False]
     assert await store.submit(finish(generation, "Three")) is False
@@ -123,7 +123,7 @@ async def test_an_end_needs_ownership(store) -> None:
 
 
 async def test_nothing_ends_as_running(store) -> None:
-    generation = await store.work(owner="me")
+    generation = await store.work(owner="me", claimed=True)
     with pytest.raises(IllegalMove):
         await store.submit(finish(generation, status=Status.RUNNING))
     assert (await store.generations.get(ALICE, generation.id)).result is None
@@ -138,7 +138,7 @@ async def test_a_cancel_is_seen_by_who_claims(store) -> None:
 
 
 async def test_a_cancel_of_what_has_ended_changes_nothing(store) -> None:
-    generation = await store.work(owner="me")
+    generation = await store.work(owner="me", claimed=True)
     await store.submit(finish(generation))
     ended = await store.generations.get(ALICE, generation.id)
     assert await store.submit(Cancel(generation.id, ALICE, NOW)) == ended

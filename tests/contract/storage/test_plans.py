@@ -66,7 +66,7 @@ async def do_everything(store: Store) -> None:
     """Each command and each read, so that each statement there is gets made."""
     conversation = (await store.submit(begin(idempotency=key("c")))).conversation
     await store.submit(begin(idempotency=key("c")))
-    accepted = await store.submit(turn(conversation, idempotency=key("t"), owner=None))
+    accepted = await store.submit(turn(conversation, idempotency=key("t"), claimed=False))
     generation = accepted.generation
     await store.submit(turn(conversation, idempotency=key("t")))
     await store.submit(work(idempotency=key("w")))

@@ -64,7 +64,7 @@ class Model:
         if kind == "begin":
             return begin(principal=self.user, idempotency=name and key(name, "begin"))
         if kind == "work":
-            return work(principal=self.user, idempotency=name and key(name, "work"), owner=name)
+            return work(principal=self.user, idempotency=name and key(name, "work"), claimed=name is not None)
         if kind == "turn" and self.conversations:
             return self._turn(one, other, name)
         if generation is None:
@@ -92,7 +92,7 @@ class Model:
             changes = {"leaf": answer, "title": new_id(CONVERSATION)}
             return ChangeConversation(self.user, conversation, changes)
         same = key(name, f"again {conversation}") if name else None
-        return again(conversation, answer, principal=self.user, owner=None, idempotency=same)
+        return again(conversation, answer, principal=self.user, idempotency=same)
 
     def note(self, command: Command[object], result: object) -> None:
         if isinstance(result, ChatserverError) or getattr(result, "replayed", None):

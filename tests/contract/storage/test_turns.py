@@ -34,15 +34,15 @@ async def test_a_turn_is_a_question_its_answers_place_and_a_generation(store) ->
 
 
 async def test_with_an_owner_it_runs_at_once_under_the_first_epoch(store) -> None:
-    generation = (await store.turn(await store.conversation(), owner="me")).generation
+    generation = (await store.turn(await store.conversation(), owner="me", claimed=True)).generation
     assert (generation.status, generation.epoch, generation.attempts) == (Status.RUNNING, 1, 1)
     assert (generation.owner, generation.started_at) == ("me", NOW)
 
 
-async def test_without_an_owner_it_waits(store) -> None:
-    generation = (await store.turn(await store.conversation(), owner=None)).generation
+async def test_unclaimed_it_waits_at_its_owner(store) -> None:
+    generation = (await store.turn(await store.conversation(), claimed=False)).generation
     assert (generation.status, generation.epoch, generation.attempts) == (Status.QUEUED, 0, 0)
-    assert (generation.owner, generation.started_at) == (None, None)
+    assert (generation.owner, generation.started_at) == ("here", None)
     assert generation.lane is Lane.INTERACTIVE
 
 

@@ -59,6 +59,7 @@ class Desk:
             engine=parts.engine,
             fleet=parts.fleet,
             prompts=parts.prompts,
+            peers=parts.peers,
             writer=parts.store.writer,
             generations=parts.store.generations,
             clock=parts.clock,

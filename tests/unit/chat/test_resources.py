@@ -24,6 +24,7 @@ def generation(**more) -> Generation:
         model="m",
         request={},
         owner="here",
+        claimed=True,
         lane=Lane.BACKGROUND,
         now_ms=1_700_000_000_123,
     )

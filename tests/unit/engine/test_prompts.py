@@ -31,6 +31,7 @@ async def asked(works: Works, conversation: Conversation, said: str, **request: 
             answer_id=new_id(MESSAGE),
             generation_id=new_id(GENERATION),
             owner="nobody",
+            claimed=True,
             lane=Lane.INTERACTIVE,
             ref=None,
             idempotency=None,

@@ -1,0 +1,115 @@
+"""The other instances, as the work of this one meets them: what it shares with them, takes up and follows."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from chatserver.backplane.following import Following
+from chatserver.backplane.port import Backplane
+from chatserver.backplane.sharing import Sharing
+from chatserver.engine.job import Job
+from chatserver.engine.stored import stored_log
+from chatserver.errors import BackplaneUnavailable
+from chatserver.generation.feed import Feed
+from chatserver.generation.log import StoredLog
+from chatserver.generation.merge import Replica
+from chatserver.generation.position import Position
+from chatserver.storage.generations import Generations
+from chatserver.storage.instances import Instances
+
+#: Where it is told that a generation is to end.
+_CANCEL = "cancel"
+#: Seconds that what piled up may take to reach the others when this process ends.
+_LAST_STEP_S = 2.0
+
+
+class Peers:
+    def __init__(
+        self,
+        backplane: Backplane,
+        instances: Instances,
+        generations: Generations,
+        *,
+        tick_s: float,
+        round_s: float,
+    ) -> None:
+        self.backplane = backplane
+        self._generations = generations
+        self._sharing = Sharing(backplane, tick_s, instances.runs)
+        self._following = Following(backplane, self._stored, round_s)
+
+    @property
+    def alone(self) -> bool:
+        return self.backplane.alone
+
+    def feed(self, generation: str) -> Feed:
+        """Give the log of work that isn't this instance's."""
+        return Feed(generation) if self.alone else self._following.feed(generation)
+
+    async def kept(self, generation: str) -> Feed | None:
+        """Give the log of what another instance ended lately, with the positions that its readers know."""
+        if self.alone:
+            return None
+        try:
+            history = await self.backplane.history(generation)
+        except BackplaneUnavailable:
+            return None
+        if history is None:
+            return None
+        feed = Feed(generation)
+        Replica(feed).history(history)
+        return feed if feed.log.ended else None
+
+    async def meet(self, feed: Feed, position: Position) -> None:
+        """Hear of the epoch that a reader comes with, before it is told to forget what it has."""
+        await self._following.meet(feed, position)
+
+    async def take_up(self, job: Job) -> None:
+        """Go on where the log that was shared ends; from here on no older owner can add to it."""
+        if self.alone:
+            return
+        history = await self.backplane.take(job.generation, job.epoch)
+        self._following.forget(job.feed)
+        if history is not None:
+            Replica(job.feed).history(history)
+            job.known = len(history.pieces)
+
+    def share(self, job: Job) -> None:
+        """Let the others have the log and all that is added to it."""
+        self._sharing.share(job.feed, job.fence, job.known)
+
+    def tell_cancelled(self, generation: str) -> None:
+        """Tell whoever works on it that it is to end; on disk it is already."""
+        if not self.alone:
+            self.backplane.publish(_CANCEL, generation)
+
+    @contextmanager
+    def hearing_cancels(self, cancel: Callable[[str], None]) -> Iterator[None]:
+        def told(generation: str | None) -> None:
+            if generation is not None:
+                cancel(generation)
+
+        with self.backplane.listen(_CANCEL, told):
+            yield
+
+    def lose(self, job: Job) -> None:
+        """Follow what another instance owns from now on."""
+        self._sharing.unshare(job.feed)
+        self._following.adopt(job.feed)
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._sharing.run(), name="peers: sharing")
+            tasks.create_task(self._following.run(), name="peers: following")
+
+    async def settle(self) -> None:
+        """Let the others have what this process made last, if that can be done now."""
+        try:
+            async with asyncio.timeout(_LAST_STEP_S):
+                await self._sharing.settle_all()
+        except TimeoutError:
+            return
+
+    async def _stored(self, generations: Sequence[str]) -> Mapping[str, StoredLog]:
+        ended = await self._generations.ended(generations)
+        return {record.id: stored_log(record) for record in ended}

@@ -1,0 +1,171 @@
+"""Which instances live, by the database's clock; and the work of those that don't."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import BigInteger, bindparam, delete, exists, insert, select, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+from chatserver.errors import ChatserverError
+from chatserver.storage.command import Command, Transaction
+from chatserver.storage.database import Database
+from chatserver.storage.records import Generation
+from chatserver.storage.rows import generation_of, select_generations
+from chatserver.storage.tables import generations, instances, unfinished
+
+
+class now_ms(GenericFunction[int]):  # noqa: N801 - it is written as SQL's functions are
+    """Milliseconds since the epoch, by the clock that all instances share."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(now_ms, "sqlite")
+def _sqlite_now(*_: Any, **__: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+@compiles(now_ms, "postgresql")
+def _postgresql_now(*_: Any, **__: Any) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+_owner_lives = exists().where(instances.c.id == generations.c.owner, instances.c.lease_until > now_ms())
+_orphaned = unfinished & ~_owner_lives
+_RENEW = (
+    update(instances)
+    .where(instances.c.id == bindparam("of_instance"))
+    .values(lease_until=now_ms() + bindparam("lease_ms"))
+)
+_JOIN = insert(instances).values(id=bindparam("of_instance"), lease_until=now_ms() + bindparam("lease_ms"))
+_ADOPT = (
+    update(generations)
+    .where(
+        generations.c.id == bindparam("of_generation"),
+        generations.c.epoch == bindparam("epoch_seen"),
+        _orphaned,
+    )
+    .values(owner=bindparam("new_owner"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAlive(Command[None]):
+    """Live for so many milliseconds more, from now."""
+
+    instance: str
+    lease_ms: int
+
+    @classmethod
+    async def handle(
+        cls, transaction: Transaction, commands: Sequence["KeepAlive"]
+    ) -> Sequence[ChatserverError | None]:
+        for command in commands:
+            row = {"of_instance": command.instance, "lease_ms": command.lease_ms}
+            renewed = await transaction.connection.execute(_RENEW, row)
+            if not renewed.rowcount:
+                await transaction.connection.execute(_JOIN, row)
+        return [None] * len(commands)
+
+
+@dataclass(frozen=True, slots=True)
+class Leave(Command[None]):
+    """Live no longer: what this instance has left undone is anybody's."""
+
+    instance: str
+
+    @classmethod
+    async def handle(
+        cls, transaction: Transaction, commands: Sequence["Leave"]
+    ) -> Sequence[ChatserverError | None]:
+        gone = {command.instance for command in commands}
+        await transaction.connection.execute(delete(instances).where(instances.c.id.in_(gone)))
+        return [None] * len(commands)
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver(Command[None]):
+    """Leave a generation to whoever takes it first, although its owner lives."""
+
+    generation_id: str
+    owner: str
+
+    @classmethod
+    async def handle(
+        cls, transaction: Transaction, commands: Sequence["HandOver"]
+    ) -> Sequence[ChatserverError | None]:
+        for command in commands:
+            given_up = (
+                update(generations)
+                .where(
+                    generations.c.id == command.generation_id,
+                    generations.c.owner == command.owner,
+                    unfinished,
+                )
+                .values(owner=None)
+            )
+            await transaction.connection.execute(given_up)
+        return [None] * len(commands)
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt(Command[Generation | None]):
+    """Take in what a dead owner has left; None where somebody else was faster, or the owner lives again.
+
+    It is claimed later, when there is a slot for it: until then an owner that only seemed dead may end it.
+    """
+
+    generation_id: str
+    epoch_seen: int
+    owner: str
+
+    @classmethod
+    async def handle(
+        cls, transaction: Transaction, commands: Sequence["Adopt"]
+    ) -> Sequence[Generation | ChatserverError | None]:
+        adopted = [command for command in commands if await _adopt(transaction, command)]
+        ids = {command.generation_id for command in adopted}
+        found = await transaction.connection.execute(select_generations().where(generations.c.id.in_(ids)))
+        records = {row.id: generation_of(row) for row in found}
+        return [records[command.generation_id] if command in adopted else None for command in commands]
+
+
+async def _adopt(transaction: Transaction, command: Adopt) -> bool:
+    row = {
+        "of_generation": command.generation_id,
+        "epoch_seen": command.epoch_seen,
+        "new_owner": command.owner,
+    }
+    return (await transaction.connection.execute(_ADOPT, row)).rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    generation: str
+    epoch: int
+
+
+class Instances:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def orphans(self, most: int) -> list[Orphan]:
+        """Unfinished work whose owner doesn't live, oldest first."""
+        query = select(generations.c.id, generations.c.epoch).where(_orphaned)
+        rows = await self._database.rows(query.order_by(generations.c.id).limit(most))
+        return [Orphan(row.id, row.epoch) for row in rows]
+
+    async def cancelled(self, owner: str) -> list[str]:
+        """What an instance works on and is to end: the hint may have been lost."""
+        query = select(generations.c.id).where(generations.c.owner == owner, generations.c.cancel, unfinished)
+        return [row.id for row in await self._database.rows(query)]
+
+    async def runs(self, generation: str, epoch: int) -> bool:
+        """Whether a generation hasn't ended, and nobody has claimed it since that epoch."""
+        query = select(generations.c.id).where(
+            generations.c.id == generation, generations.c.epoch == epoch, unfinished
+        )
+        return bool(await self._database.rows(query))
