@@ -1,8 +1,8 @@
 /** An answer being read: frames, the whole at the end, and its hash checked. */
 
 import { joinAnswer, Listeners } from "./backlog.ts";
-import { Problem, Withdrawn } from "./errors.ts";
-import { answerFrame, type AnswerFrame, type EndFrame, type Flaw, type ResetFrame } from "./frames.ts";
+import { Lost, Problem, Withdrawn } from "./errors.ts";
+import { type AnswerFrame, type EndFrame, type Flaw, flawOf, type ResetFrame } from "./frames.ts";
 import { sha256 } from "./hash.ts";
 import { Reading } from "./reading.ts";
 import type { Accepted } from "./resources.ts";
@@ -59,8 +59,6 @@ export interface AnswerHost {
 
 export class FollowedAnswer implements Answer, Followed {
   readonly kind = "generation";
-  readonly accepted: Promise<Accepted>;
-  readonly whole: Promise<Whole>;
   readonly ref: string | null;
   readonly turn: Answer["turn"];
   generation: string | null = null;
@@ -70,29 +68,15 @@ export class FollowedAnswer implements Answer, Followed {
   readonly #listeners = new Listeners<AnswerFrame>(joinAnswer);
   /** It was read from the start once more: another time wouldn't help. */
   #readAgain = false;
-  #accept!: (accepted: Accepted) => void;
-  #complete!: (whole: Whole) => void;
-  #fail!: (error: unknown) => void;
+  readonly #accepted = promised<Accepted>();
+  readonly #whole = promised<Whole>();
+  readonly accepted = this.#accepted.promise;
+  readonly whole = this.#whole.promise;
 
   constructor(host: AnswerHost, ref: string | null, turn: Answer["turn"]) {
     this.#host = host;
     this.ref = ref;
     this.turn = turn;
-    let refuse: (error: unknown) => void;
-    this.accepted = new Promise((resolve, reject) => {
-      this.#accept = resolve;
-      refuse = reject;
-    });
-    this.whole = new Promise((resolve, reject) => {
-      this.#complete = resolve;
-      this.#fail = (error) => {
-        refuse(error);
-        reject(error);
-      };
-    });
-    // Who looks at one of them needn't look at the other.
-    this.accepted.catch(() => undefined);
-    this.whole.catch(() => undefined);
   }
 
   get id(): string {
@@ -120,13 +104,13 @@ export class FollowedAnswer implements Answer, Followed {
   }
 
   leave(): void {
-    this.fail(new Withdrawn("Nobody reads this answer any more."));
+    this.fail(new Withdrawn());
   }
 
   /** It is accepted: from now on its frames may come. */
   settle(accepted: Accepted): void {
     this.generation = accepted.generation.id;
-    this.#accept(accepted);
+    this.#accepted.resolve(accepted);
   }
 
   /** It will never be read to its end. */
@@ -134,7 +118,8 @@ export class FollowedAnswer implements Answer, Followed {
     if (this.ended) return;
     this.#host.leave(this);
     this.ended = true;
-    this.#fail(error);
+    this.#accepted.reject(error);
+    this.#whole.reject(error);
     this.#listeners.finish(error);
   }
 
@@ -142,8 +127,9 @@ export class FollowedAnswer implements Answer, Followed {
 
   take(value: unknown): void {
     if (this.ended) return;
-    const frame = answerFrame(value, this.id);
-    if (typeof frame === "string") return this.#host.report(frame, value);
+    const flaw = flawOf(value, "generation", this.id);
+    if (flaw) return this.#host.report(flaw, value);
+    const frame = value as AnswerFrame;
     if (!this.#reading.apply(frame)) return;
     if (frame.type === "end") void this.#check(frame);
     else this.#listeners.add(frame);
@@ -155,7 +141,7 @@ export class FollowedAnswer implements Answer, Followed {
 
   over(): void {
     if (this.ended) return;
-    if (this.#readAgain) this.fail(new Problem({ code: "no_end", detail: "This answer has no end." }));
+    if (this.#readAgain) this.fail(new Lost("This answer has no end."));
     else this.#startAgain("position_unknown");
   }
 
@@ -174,10 +160,12 @@ export class FollowedAnswer implements Answer, Followed {
   async #check(end: EndFrame): Promise<void> {
     this.ended = true;
     this.#host.leave(this);
-    const verified = !end.sha256 || (await sha256(this.text)) === end.sha256;
-    if (!verified) this.#host.report("mismatch", this.generation);
-    if (verified || this.#readAgain) this.#finish(end, verified);
-    else this.#startAgain("mismatch");
+    // Where it can't be computed there is nothing to compare.
+    const hash = await sha256(this.text).catch(() => null);
+    const differs = hash !== null && hash !== end.sha256;
+    if (differs) this.#host.report("mismatch", this.generation);
+    if (differs && !this.#readAgain) this.#startAgain("mismatch");
+    else this.#finish(end, hash === end.sha256);
   }
 
   #finish(end: EndFrame, verified: boolean): void {
@@ -185,7 +173,7 @@ export class FollowedAnswer implements Answer, Followed {
     const { reason, usage, error } = end;
     this.#listeners.add(end);
     this.#listeners.finish();
-    this.#complete({ generation: this.id, text, thinking, toolCalls, reason, usage, error, verified });
+    this.#whole.resolve({ generation: this.id, text, thinking, toolCalls, reason, usage, error, verified });
   }
 
   #startAgain(reason: ResetFrame["reason"]): void {
@@ -199,4 +187,18 @@ export class FollowedAnswer implements Answer, Followed {
     this.#reading.startAgain();
     this.#listeners.add({ type: "reset", generation: this.id, id: null, reason });
   }
+}
+
+interface Promised<Value> {
+  promise: Promise<Value>;
+  resolve: (value: Value) => void;
+  reject: (error: unknown) => void;
+}
+
+/** A promise that is settled from outside; nobody has to look at it. */
+function promised<Value>(): Promised<Value> {
+  let settle!: Omit<Promised<Value>, "promise">;
+  const promise = new Promise<Value>((resolve, reject) => (settle = { resolve, reject }));
+  promise.catch(() => undefined);
+  return { promise, ...settle };
 }

@@ -57,9 +57,11 @@ export function joinAnswer(frames: AnswerFrame[], frame: AnswerFrame): AnswerFra
   const last = frames.at(-1);
   if (frame.type === "reset") return [frame];
   if (last?.type === "delta" && frame.type === "delta" && last.channel === frame.channel) {
-    return [...frames.slice(0, -1), { ...frame, text: last.text + frame.text }];
-  }
-  return [...(last?.type === "queued" ? frames.slice(0, -1) : frames), frame];
+    frame = { ...frame, text: last.text + frame.text };
+    frames.pop();
+  } else if (last?.type === "queued") frames.pop();
+  frames.push(frame);
+  return frames;
 }
 
 /** State, not history: of each thing its newest frame is enough. */
@@ -68,4 +70,4 @@ export function joinChanges(frames: ConversationFrame[], frame: ConversationFram
   return [...frames.filter((earlier) => thing(earlier) !== thing(frame)), frame];
 }
 
-const thing = (frame: ConversationFrame): string => `${frame.type} ${"resource" in frame ? frame.resource.id : ""}`;
+const thing = (frame: ConversationFrame): string => `${frame.type} ${"resource" in frame && frame.resource.id}`;

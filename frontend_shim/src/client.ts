@@ -19,12 +19,13 @@ import { type Connection, Link } from "./link.ts";
 import { MOST_UNSENT, Outbox, type Turn } from "./outbox.ts";
 import type { Accepted, Conversation, ConversationPage, Generation, MessagePage, ModelList } from "./resources.ts";
 import { Choice, type Transport, TRANSPORTS } from "./transports/choice.ts";
-import type { Followed } from "./transports/followed.ts";
+import type { EventReader, Followed } from "./transports/followed.ts";
+import { readEvents } from "./transports/sse.ts";
 import { Turns } from "./turns.ts";
 import { Watching } from "./watching.ts";
 
 export type { Answer, ReportKind, Whole } from "./answer.ts";
-export type { Clock, Environment, EventSourceLike, SocketLike, Store } from "./environment.ts";
+export type { Clock, Environment, SocketLike, Store } from "./environment.ts";
 export { Lost, Problem, Silent, Withdrawn } from "./errors.ts";
 export type * from "./frames.ts";
 export type { Auth, CallOptions, Credentials } from "./http.ts";
@@ -41,8 +42,8 @@ export interface ClientOptions {
   unsent?: Store;
   /** The transports that may be used; all three by default, the best one that works is. */
   transports?: readonly Transport[];
-  /** Read events by EventSource instead of fetch. */
-  eventSource?: boolean;
+  /** Reads events otherwise than by fetch: `byEventSource()`. */
+  events?: EventReader;
   /** Parts of the world that shall be others than the browser's or Node's own. */
   environment?: Partial<Environment>;
 }
@@ -90,7 +91,7 @@ export class Client {
     const base = baseOf(options.url);
     this.#http = new Http(base, environment, options.auth ?? (() => ({})));
     const choice = new Choice(options.transports ?? TRANSPORTS, environment, base.href);
-    this.#link = new Link(this.#http, environment, choice, options.eventSource ?? false, {
+    this.#link = new Link(this.#http, environment, choice, options.events ?? readEvents, {
       changed: (connection) => this.#tell("connection", connection),
       stray: (frame) => this.#report(frame ? "foreign_frame" : "broken_frame", frame),
     });
@@ -191,13 +192,11 @@ export class Client {
    */
   watch(conversation: string, after?: number): AsyncIterable<ConversationFrame> {
     let watching = this.#watched.get(conversation);
-    const behind = watching?.after !== null && after !== undefined && watching && after < watching.after!;
-    if (!watching || behind) {
-      if (watching) watching.after = after!;
-      watching ??= new Watching(this.#host, conversation, after ?? null);
-      this.#watched.set(conversation, watching);
-      this.#link.follow(watching);
-    }
+    if (!watching) this.#watched.set(conversation, (watching = new Watching(this.#host, conversation, after ?? null)));
+    // Who has seen less than the others gets what they have seen once more: it is state, so that does no harm.
+    else if (after === undefined || after >= (watching.after ?? Infinity)) return watching.listen();
+    else watching.after = after;
+    this.#link.follow(watching);
     return watching.listen();
   }
 
@@ -254,7 +253,7 @@ export class Client {
   #deliver(turn: Turn): Answer {
     const answer = new FollowedAnswer(this.#host, turn.ref, turn);
     if (this.#unsent.length >= MOST_UNSENT) {
-      answer.fail(new Problem({ code: "too_many_unsent", detail: "Too many messages wait to be sent." }));
+      answer.fail(new Problem({ code: "too_many_unsent" }));
       return answer;
     }
     this.#unsent = [...this.#unsent, answer];
@@ -299,18 +298,14 @@ export class Client {
   }
 }
 
+/** An address without its last slash is a folder all the same. */
 function baseOf(url: string | URL | undefined): URL {
-  const page = typeof document === "undefined" ? undefined : document.baseURI;
-  const base = new URL(url ?? page ?? "", page);
-  if (!base.pathname.endsWith("/")) base.pathname = url === undefined ? new URL(".", base).pathname : `${base.pathname}/`;
-  base.search = base.hash = "";
-  return base;
+  return new URL(url === undefined ? "." : String(url).replace(/\/?$/, "/"), globalThis.document?.baseURI);
 }
 
 const conversationPath = (id: string): string => `conversations/${encodeURIComponent(id)}`;
 const generationPath = (id: string): string => `generations/${encodeURIComponent(id)}`;
 
-function queryOf(members: Record<string, string | number | undefined>): string {
-  const given = Object.entries(members).filter(([, value]) => value !== undefined);
-  return given.length > 0 ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
-}
+/** Members that aren't given don't survive being JSON. */
+const queryOf = (members: Record<string, string | number | undefined>): string =>
+  `?${new URLSearchParams(JSON.parse(JSON.stringify(members)) as Record<string, string>)}`;

@@ -1,5 +1,7 @@
 /** What the client uses of the world around it; all of it can be replaced. */
 
+import { hex } from "./hash.ts";
+
 /** Where small things are kept, as localStorage and sessionStorage do it. */
 export interface Store {
   getItem(key: string): string | null;
@@ -21,16 +23,9 @@ export interface SocketLike {
   close(code?: number): void;
 }
 
-/** What is needed of an EventSource. */
-export interface EventSourceLike {
-  addEventListener(type: string, listener: (event: any) => void): void;
-  close(): void;
-}
-
 export interface Environment {
   fetch: typeof fetch;
   WebSocket: (new (url: string, protocol: string) => SocketLike) | undefined;
-  EventSource: (new (url: string, options: { withCredentials: boolean }) => EventSourceLike) | undefined;
   /** Remembers which transport worked. */
   storage: Store | undefined;
   clock: Clock;
@@ -43,7 +38,7 @@ export interface Environment {
 }
 
 const systemClock: Clock = {
-  now: () => Date.now(),
+  now: Date.now,
   after(ms, act) {
     const timer = setTimeout(act, ms);
     return () => clearTimeout(timer);
@@ -53,31 +48,29 @@ const systemClock: Clock = {
 /** A browser may refuse storage by throwing as soon as it is named. */
 function localStore(): Store | undefined {
   try {
-    return typeof document === "undefined" ? undefined : globalThis.localStorage;
+    return globalThis.document && globalThis.localStorage;
   } catch {
     return undefined;
   }
 }
 
 export function surroundings(given: Partial<Environment> = {}): Environment {
-  const inPage = typeof document !== "undefined";
   return {
     fetch: (...call) => fetch(...call),
     WebSocket: globalThis.WebSocket,
-    EventSource: globalThis.EventSource,
     storage: localStore(),
     clock: systemClock,
     random: Math.random,
-    document: inPage ? document : undefined,
-    network: inPage ? globalThis.window : undefined,
+    document: globalThis.document,
+    network: globalThis.window,
     ...given,
   };
 }
 
-/** Read what was kept; undefined where there is nothing, or storage is refused. */
+/** Read what was kept, if there is anything; storage may be refused, or not be there. */
 export function recall(store: Store | undefined, key: string): unknown {
   try {
-    return JSON.parse(store?.getItem(key) ?? "null") ?? undefined;
+    return JSON.parse(store!.getItem(key)!);
   } catch {
     return undefined;
   }
@@ -92,11 +85,5 @@ export function keep(store: Store | undefined, key: string, value: unknown): voi
   }
 }
 
-/** A UUID; crypto.randomUUID is missing where a page isn't served securely. */
-export function newRef(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
-}
+/** A key that nobody else has; crypto.randomUUID is missing where a page isn't served securely. */
+export const newRef = (): string => hex(crypto.getRandomValues(new Uint8Array(16)));

@@ -3,6 +3,10 @@
 /** Nobody answered, or the connection broke. Worth another try. */
 export class Lost extends Error {
   override name = "Lost";
+
+  constructor(message = "The connection was lost.", options?: ErrorOptions) {
+    super(message, options);
+  }
 }
 
 /** A connection is open, but what has to come over it doesn't: something on the way holds it back. */
@@ -10,7 +14,7 @@ export class Silent extends Lost {
   override name = "Silent";
 }
 
-/** The message was taken back before it was sent. */
+/** Nobody waits for it any more: a message was taken back, or an answer left. */
 export class Withdrawn extends Error {
   override name = "Withdrawn";
 }
@@ -28,7 +32,7 @@ export class Problem extends Error {
   readonly facts: Record<string, unknown>;
 
   constructor(facts: Record<string, unknown>) {
-    super(String(facts.detail ?? facts.title ?? `The server answered ${String(facts.status)}.`));
+    super(String(facts.detail ?? `The server answered ${String(facts.status)}.`));
     this.facts = facts;
     this.status = Number(facts.status) || 0;
     this.code = String(facts.code ?? "unknown");
@@ -41,6 +45,3 @@ export function isPassing(error: unknown): error is Lost | Problem {
   if (error instanceof Problem) return error.status >= 500 || error.status === 429 || error.status === 408;
   return error instanceof Lost;
 }
-
-/** Seconds the server asks to wait. */
-export const retryAfterOf = (error: unknown): number => (error instanceof Problem ? error.retryAfter : 0);

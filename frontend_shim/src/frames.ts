@@ -53,7 +53,7 @@ export interface EndFrame {
   id: string;
   reason: string;
   usage: { prompt_tokens: number; completion_tokens: number } | null;
-  sha256: string | null;
+  sha256: string;
   error: { code: string; detail: string } | null;
 }
 
@@ -71,19 +71,46 @@ export type ConversationFrame =
 /** Any JSON object. */
 export type Json = Record<string, unknown>;
 
-const isText = (value: unknown): value is string => typeof value === "string";
-
-/** Whether the members of a frame of this type are as they have to be. */
-const ANSWER_FRAMES: Record<string, (frame: Json) => boolean> = {
-  queued: ({ position }) => typeof position === "number",
-  started: ({ id }) => isText(id),
-  delta: ({ id, channel, text }) => isText(id) && isText(text) && (channel === "answer" || channel === "thinking"),
-  tool_calls: ({ id, calls }) => isText(id) && Array.isArray(calls),
-  reset: ({ id }) => isText(id),
-  end: ({ id, reason }) => isText(id) && isText(reason),
+/** By what a frame is of and its type: the members it has to have. */
+const MEMBERS: Record<"generation" | "conversation", Record<string, string[]>> = {
+  generation: {
+    queued: [],
+    started: ["id"],
+    delta: ["id", "channel", "text"],
+    tool_calls: ["id", "calls"],
+    reset: ["id"],
+    end: ["id", "reason", "sha256"],
+  },
+  conversation: {
+    message: ["id", "resource"],
+    generation: ["id", "resource"],
+    conversation: ["id", "resource"],
+    deleted: ["id"],
+    reset: ["id"],
+  },
 };
 
-const CONVERSATION_FRAMES = ["message", "generation", "conversation", "deleted", "reset"];
+/** What is wrong with a frame: it can't be read, or it is of a kind that isn't known here. */
+export type Flaw = "broken_frame" | "foreign_frame";
+
+/** Tell what is wrong with a frame that came for this; null if nothing is. */
+export function flawOf(value: unknown, kind: "generation" | "conversation", id: string): Flaw | null {
+  if (!isObject(value) || typeof value.type !== "string") return "broken_frame";
+  const known = MEMBERS[kind];
+  if (!Object.hasOwn(known, value.type) || value[kind] !== id) return "foreign_frame";
+  return known[value.type]!.every((name) => fits(name, value[name], kind)) ? null : "broken_frame";
+}
+
+/** A position of an answer is a text, a change of a conversation a number. */
+function fits(name: string, value: unknown, kind: string): boolean {
+  if (name === "resource") return isObject(value);
+  if (name === "calls") return Array.isArray(value);
+  return typeof value === (name === "id" && kind === "conversation" ? "number" : "string");
+}
+
+export function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
 
 export function parseObject(text: unknown): Json | null {
   try {
@@ -92,28 +119,4 @@ export function parseObject(text: unknown): Json | null {
   } catch {
     return null;
   }
-}
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** What is wrong with a frame: it can't be read, or it is of a kind that isn't known here. */
-export type Flaw = "broken_frame" | "foreign_frame";
-
-/** Check a frame of an answer. */
-export function answerFrame(value: unknown, generation: string): AnswerFrame | Flaw {
-  if (!isObject(value) || !isText(value.type)) return "broken_frame";
-  const fits = Object.hasOwn(ANSWER_FRAMES, value.type) && ANSWER_FRAMES[value.type];
-  if (!fits || value.generation !== generation) return "foreign_frame";
-  return fits(value) ? (value as unknown as AnswerFrame) : "broken_frame";
-}
-
-/** Check a frame of a conversation. */
-export function conversationFrame(value: unknown, conversation: string): ConversationFrame | Flaw {
-  if (!isObject(value) || !isText(value.type)) return "broken_frame";
-  if (!CONVERSATION_FRAMES.includes(value.type) || value.conversation !== conversation) return "foreign_frame";
-  const bare = value.type === "deleted" || value.type === "reset";
-  const fits = typeof value.id === "number" && (bare || isObject(value.resource));
-  return fits ? (value as unknown as ConversationFrame) : "broken_frame";
 }

@@ -2,7 +2,7 @@
 
 import type { Environment } from "./environment.ts";
 import { Lost, Problem } from "./errors.ts";
-import { type Json, isObject, parseObject } from "./frames.ts";
+import { type Json, parseObject } from "./frames.ts";
 
 /** Who we are: headers for calls, and a ticket to open a WebSocket where those can't be sent. */
 export interface Credentials {
@@ -26,7 +26,7 @@ export interface CallOptions {
 const CALL_DEADLINE_MS = 30_000;
 
 export class Http {
-  readonly base: URL;
+  readonly #base: URL;
   readonly #environment: Environment;
   readonly #auth: Auth;
   #credentials: Promise<Credentials> | null = null;
@@ -34,7 +34,7 @@ export class Http {
   #needsTickets = false;
 
   constructor(base: URL, environment: Environment, auth: Auth) {
-    this.base = base;
+    this.#base = base;
     this.#environment = environment;
     this.#auth = auth;
   }
@@ -43,10 +43,10 @@ export class Http {
   async call<T = unknown>(method: string, path: string, options: CallOptions = {}): Promise<T> {
     const waiting = new AbortController();
     const stop = this.#environment.clock.after(options.deadline ?? CALL_DEADLINE_MS, () => waiting.abort());
-    const signal = joined(waiting.signal, options.signal);
+    const signal = AbortSignal.any([waiting.signal, options.signal ?? waiting.signal]);
     try {
-      const response = await this.#admitted(() => this.#fetch(method, path, { ...options, signal }));
-      return response.status === 204 ? (undefined as T) : await this.#json<T>(response);
+      const response = await this.#admitted(method, path, { ...options, signal });
+      return (response.status === 204 ? undefined : await response.json().catch(lose)) as T;
     } finally {
       stop();
     }
@@ -54,31 +54,30 @@ export class Http {
 
   /** Open a stream of events. */
   stream(path: string, signal: AbortSignal): Promise<Response> {
-    return this.#admitted(() => this.#fetch("GET", path, { signal, accept: "text/event-stream" }));
+    return this.#admitted("GET", path, { signal }, "text/event-stream");
   }
 
   address(path: string): URL {
-    return new URL(`api/v1/${path}`, this.base);
+    return new URL(`api/v1/${path}`, this.#base);
   }
 
   /** Where to open a WebSocket. */
   async socketAddress(): Promise<string> {
-    const address = this.address("ws");
+    const address = await this.ticketed("ws", {});
     address.protocol = address.protocol.replace("http", "ws");
-    const { headers, ticket } = await this.#known();
-    // A ticket is for one opening.
-    if (ticket) this.#credentials = null;
-    if (ticket) address.searchParams.set("ticket", ticket);
-    else if (headers || this.#needsTickets) address.searchParams.set("ticket", await this.#ticket({}));
     return address.href;
   }
 
-  /** Where an EventSource, which sends no headers, reads. */
-  async eventsAddress(path: string, target: Json): Promise<string> {
+  /** An address to open where neither headers nor, perhaps, cookies are sent. */
+  async ticketed(path: string, target: Json): Promise<URL> {
     const address = this.address(path);
-    const { headers } = await this.#known();
-    if (headers || this.#needsTickets) address.searchParams.set("ticket", await this.#ticket(target));
-    return address.href;
+    const { headers, ticket } = await this.#known();
+    // A ticket that was given is for one opening.
+    if (ticket) this.#credentials = null;
+    const needed = headers || this.#needsTickets;
+    const used = ticket ?? (needed && (await this.call<{ ticket: string }>("POST", "tickets", { body: target })).ticket);
+    if (used) address.searchParams.set("ticket", used);
+    return address;
   }
 
   /** What we said we were wasn't good: ask again. */
@@ -88,67 +87,50 @@ export class Http {
     await this.#credentials;
   }
 
-  async #ticket(target: Json): Promise<string> {
-    return (await this.call<{ ticket: string }>("POST", "tickets", { body: target })).ticket;
-  }
-
   #known(): Promise<Credentials> {
     return (this.#credentials ??= Promise.resolve(this.#auth(false)));
   }
 
   /** Once refused for not being known, say who we are anew and try once more: nothing was done the first time. */
-  async #admitted(attempt: () => Promise<Response>): Promise<Response> {
-    let response = await attempt();
+  async #admitted(...call: [string, string, CallOptions, string?]): Promise<Response> {
+    let response = await this.#fetch(...call);
     if (response.status === 401) {
       await this.renew();
-      const { headers } = await this.#known();
       // A ticket brings the cookie that makes a page elsewhere known.
-      if (!headers) await this.#fetch("POST", "tickets", { body: {} });
-      response = await attempt();
+      if (!(await this.#known()).headers) await this.#fetch("POST", "tickets", { body: {} });
+      response = await this.#fetch(...call);
     }
     if (!response.ok) throw await problemOf(response);
     return response;
   }
 
-  async #fetch(method: string, path: string, options: CallOptions & { accept?: string }): Promise<Response> {
-    const { body, key, signal, accept } = options;
+  async #fetch(method: string, path: string, options: CallOptions, accept = "application/json"): Promise<Response> {
+    const { body, key, signal } = options;
     const { headers } = await this.#known();
-    try {
-      return await this.#environment.fetch(this.address(path), {
-        method,
-        credentials: "include",
-        cache: "no-store",
-        signal: signal ?? null,
-        headers: {
-          Accept: accept ?? "application/json",
-          ...headers,
-          ...(key && { "Idempotency-Key": key }),
-          ...(body !== undefined && { "Content-Type": "application/json" }),
-        },
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      });
-    } catch (error) {
-      throw new Lost("The server can't be reached.", { cause: error });
-    }
-  }
-
-  async #json<T>(response: Response): Promise<T> {
-    try {
-      return (await response.json()) as T;
-    } catch (error) {
-      throw new Lost("The answer broke off or isn't the server's.", { cause: error });
-    }
+    const request: RequestInit = {
+      method,
+      credentials: "include",
+      cache: "no-store",
+      headers: {
+        Accept: accept,
+        ...headers,
+        ...(key && { "Idempotency-Key": key }),
+        ...(body !== undefined && { "Content-Type": "application/json" }),
+      },
+      body: JSON.stringify(body),
+      signal: signal ?? null,
+    };
+    return this.#environment.fetch(this.address(path), request).catch(lose);
   }
 }
 
-export function joined(...signals: (AbortSignal | undefined)[]): AbortSignal {
-  return AbortSignal.any(signals.filter((signal) => signal !== undefined));
-}
+const lose = (cause: unknown): never => {
+  throw new Lost(undefined, { cause });
+};
 
 /** The page of a proxy is no problem document, but its status and Retry-After count. */
 async function problemOf(response: Response): Promise<Problem> {
-  const told = parseObject(await response.text().catch(() => ""));
-  const facts = isObject(told) ? told : {};
-  const retryAfter = Number(response.headers.get("Retry-After")) || facts.retry_after;
+  const facts = parseObject(await response.text().catch(() => ""));
+  const retryAfter = Number(response.headers.get("Retry-After")) || facts?.retry_after;
   return new Problem({ ...facts, status: response.status, retry_after: retryAfter });
 }

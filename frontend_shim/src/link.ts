@@ -2,13 +2,12 @@
 
 import { backoff } from "./backoff.ts";
 import type { Environment } from "./environment.ts";
-import { isPassing, Problem, retryAfterOf, Silent } from "./errors.ts";
+import { isPassing, Problem, Silent } from "./errors.ts";
 import type { Json } from "./frames.ts";
 import type { Http } from "./http.ts";
 import type { Choice, Transport } from "./transports/choice.ts";
-import type { Followed } from "./transports/followed.ts";
+import type { EventReader, Followed } from "./transports/followed.ts";
 import { poll } from "./transports/longpoll.ts";
-import { readEvents, readEventSource } from "./transports/sse.ts";
 import { closingOf, Socket, type SocketListener } from "./transports/websocket.ts";
 
 /**
@@ -50,7 +49,7 @@ export class Link implements SocketListener {
   readonly #http: Http;
   readonly #environment: Environment;
   readonly #choice: Choice;
-  readonly #byEventSource: boolean;
+  readonly #readEvents: EventReader;
   readonly #listener: LinkListener;
   /** All that is followed; with what ends its reading over HTTP. */
   readonly #followed = new Map<Followed, AbortController | null>();
@@ -59,6 +58,7 @@ export class Link implements SocketListener {
   #socket: Socket | null = null;
   /** A WebSocket beside a transport that works, to see whether it would. */
   #trial: Socket | null = null;
+  readonly #closing = new AbortController();
   /** Replaced with each attempt, so that what an older one had begun is known to be late. */
   #attempt: object = {};
   /** What is followed is read over HTTP. */
@@ -72,11 +72,11 @@ export class Link implements SocketListener {
   /** Ends the wait for the next look at a better transport. */
   #cancelRise: (() => void) | null = null;
 
-  constructor(http: Http, environment: Environment, choice: Choice, byEventSource: boolean, listener: LinkListener) {
+  constructor(http: Http, environment: Environment, choice: Choice, readEvents: EventReader, listener: LinkListener) {
     this.#http = http;
     this.#environment = environment;
     this.#choice = choice;
-    this.#byEventSource = byEventSource;
+    this.#readEvents = readEvents;
     this.#listener = listener;
     this.connection = { state: "idle", transport: choice.current, until: null, error: null };
   }
@@ -90,13 +90,13 @@ export class Link implements SocketListener {
   start(): void {
     const { state } = this.connection;
     if (state !== "idle" && state !== "stopped") return;
-    if (state === "idle") this.#listen(true);
+    if (state === "idle") this.#listen();
     this.#reproved = false;
     this.#connect();
   }
 
   close(): void {
-    this.#listen(false);
+    this.#closing.abort();
     this.#enter("closed");
     this.#disconnect();
     this.#followed.clear();
@@ -134,7 +134,7 @@ export class Link implements SocketListener {
 
   /** Wait before another try: as long as the server asks, or until there is reason to hope. */
   pause(failures: number, error?: unknown, told: (ms: number) => void = () => undefined): Promise<void> {
-    const retryAfter = retryAfterOf(error);
+    const retryAfter = error instanceof Problem ? error.retryAfter : 0;
     const ms = backoff(failures, this.#environment.random, retryAfter);
     told(ms);
     return this.#wait(ms, retryAfter === 0);
@@ -161,11 +161,11 @@ export class Link implements SocketListener {
     }
     switch (closingOf(code)) {
       case "stop":
-        return this.#stop(new Problem({ status: 403, code: "forbidden", detail: "The server doesn't let this page in." }));
+        return this.#stop(new Problem({ status: 403 }));
       case "renew":
         return void this.#reprove();
       case "later":
-        return void this.#again(new Problem({ status: 503, code: "full", retry_after: LATER_S }));
+        return void this.#again(new Problem({ status: 503, retry_after: LATER_S }));
       case "elsewhere":
         if (socket.ready && this.#failures++ === 0) return this.#connect();
     }
@@ -202,14 +202,20 @@ export class Link implements SocketListener {
 
   /** The WebSocket didn't open: is it only the WebSocket? */
   async #doubt(): Promise<void> {
-    const attempt = (this.#attempt = {});
-    const error = await this.#http.call("GET", "models").then(() => null, (reason: unknown) => reason);
-    if (attempt !== this.#attempt) return;
-    if (error) return this.#unreachable(error);
+    if (!(await this.#isThere())) return;
     // One that has worked before may have been caught in a restart.
     const enough = ++this.#misses >= (this.#socketWorked ? 2 : 1);
     if (enough && this.#choice.leave("websocket")) this.#overHttp();
     else void this.#again();
+  }
+
+  /** Whether the server answers an ordinary call; if not, that is seen to. */
+  async #isThere(): Promise<boolean> {
+    const attempt = (this.#attempt = {});
+    const error = await this.#http.call("GET", "models").then(() => null, (reason: unknown) => reason);
+    if (attempt !== this.#attempt) return false;
+    if (error) void this.#unreachable(error);
+    return !error;
   }
 
   async #unreachable(error: unknown): Promise<void> {
@@ -226,11 +232,12 @@ export class Link implements SocketListener {
   /** A ticket was old, perhaps; one fresh ticket is worth a try. */
   async #reprove(): Promise<void> {
     const attempt = (this.#attempt = {});
-    const known = !this.#reproved && (await this.#http.renew().then(() => true, () => false));
+    if (this.#reproved) return this.#stop(new Problem({ status: 401 }));
     this.#reproved = true;
+    const error: unknown = await this.#http.renew().catch((reason: unknown) => reason);
     if (attempt !== this.#attempt) return;
-    if (known) this.#connect();
-    else this.#stop(new Problem({ status: 401, code: "unauthenticated", detail: "Who is asking isn't known." }));
+    if (error) void this.#unreachable(error);
+    else this.#connect();
   }
 
   #stop(error: unknown): void {
@@ -257,16 +264,8 @@ export class Link implements SocketListener {
     this.#reading = true;
     if (this.connection.state === "paused") this.#enter("connecting");
     for (const followed of this.#followed.keys()) void this.#read(followed);
-    if (this.#followed.size === 0) void this.#ask();
-  }
-
-  /** Nothing is followed yet, so only a call tells whether the server is there. */
-  async #ask(): Promise<void> {
-    const attempt = (this.#attempt = {});
-    const error = await this.#http.call("GET", "models").then(() => null, (reason: unknown) => reason);
-    if (attempt !== this.#attempt || this.connection.state === "live") return;
-    if (error) await this.#unreachable(error);
-    else this.#works(this.#choice.current);
+    // With nothing to follow only a call tells whether the server is there.
+    if (this.#followed.size === 0) void this.#isThere().then((there) => there && this.#works(this.#choice.current));
   }
 
   #stopReading(): void {
@@ -303,8 +302,7 @@ export class Link implements SocketListener {
       await poll(followed, this.#http, heard, signal);
       if (!followed.ended && !signal.aborted) await this.#wait(REST_MS);
     } else {
-      const read = this.#byEventSource ? readEventSource : readEvents;
-      await read(followed, this.#http, this.#environment, heard, signal);
+      await this.#readEvents(followed, this.#http, this.#environment, heard, signal);
     }
   }
 
@@ -389,21 +387,19 @@ export class Link implements SocketListener {
     });
   }
 
-  #listen(on: boolean): void {
+  #listen(): void {
     const { document, network } = this.#environment;
-    const change = on ? "addEventListener" : "removeEventListener";
-    document?.[change]("visibilitychange", this.#seen);
-    network?.[change]("online", this.#back);
+    const { signal } = this.#closing;
+    document?.addEventListener("visibilitychange", () => this.#seen(), { signal });
+    network?.addEventListener("online", () => this.wake(), { signal });
   }
 
-  readonly #back = (): void => this.wake();
-
   /** Browsers allow six connections to a host: a page that nobody sees leaves them to others. */
-  readonly #seen = (): void => {
+  #seen(): void {
     if (!this.#environment.document?.hidden) return this.wake();
     if (!this.#reading) return;
     this.#stopReading();
     this.#giveRiseUp();
     this.#enter("paused");
-  };
+  }
 }

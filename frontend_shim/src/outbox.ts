@@ -19,32 +19,28 @@ export const MOST_UNSENT = 100;
 export class Outbox {
   readonly #store: Store | undefined;
   readonly #key: string;
-  #turns: Turn[];
+  readonly #turns = new Map<string, Turn>();
 
   constructor(store: Store | undefined, key: string) {
     this.#store = store;
     this.#key = key;
-    this.#turns = this.#kept();
+    for (const turn of this.#kept()) this.#turns.set(turn.ref, turn);
   }
 
-  get turns(): readonly Turn[] {
-    return this.#turns;
+  /** Oldest first. */
+  get turns(): Turn[] {
+    return [...this.#turns.values()];
   }
 
   /** Add it, or put it in place of what it was. */
   put(turn: Turn): void {
-    const known = this.#turns.some(({ ref }) => ref === turn.ref);
-    this.#turns = known ? this.#turns.map((one) => (one.ref === turn.ref ? turn : one)) : [...this.#turns, turn];
-    this.#keep();
+    this.#turns.set(turn.ref, turn);
+    keep(this.#store, this.#key, this.turns);
   }
 
   remove(ref: string): void {
-    this.#turns = this.#turns.filter((turn) => turn.ref !== ref);
-    this.#keep();
-  }
-
-  #keep(): void {
-    keep(this.#store, this.#key, this.#turns);
+    this.#turns.delete(ref);
+    keep(this.#store, this.#key, this.turns);
   }
 
   /** What is in a store may have been written by anybody. */

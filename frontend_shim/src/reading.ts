@@ -13,7 +13,7 @@ export class Reading {
   after: string | null = null;
   end: EndFrame | null = null;
   #started: StartedFrame | null = null;
-  readonly #recent = new Set<string>();
+  #recent: string[] = [];
 
   /** Take a frame in; false for one that was seen before or comes after the end. */
   apply(frame: AnswerFrame): boolean {
@@ -29,9 +29,9 @@ export class Reading {
     this.after = frame.id;
     if (frame.type === "end") this.end = frame;
     else if (frame.type === "started") this.#started = frame;
-    else if (frame.type === "tool_calls") this.toolCalls = [...this.toolCalls, ...frame.calls];
-    else if (frame.type === "delta" && frame.channel === "answer") this.text += frame.text;
-    else if (frame.type === "delta") this.thinking += frame.text;
+    else if (frame.type === "tool_calls") this.toolCalls = this.toolCalls.concat(frame.calls);
+    else if (frame.channel === "answer") this.text += frame.text;
+    else if (frame.channel === "thinking") this.thinking += frame.text;
   }
 
   /** Begin again from a position, or from the start. */
@@ -40,28 +40,27 @@ export class Reading {
     this.toolCalls = [];
     this.after = after;
     this.#started = null;
-    this.#recent.clear();
+    this.#recent = [];
   }
 
   #isNew(id: string): boolean {
-    if (this.#recent.has(id)) return false;
-    if (this.#recent.size >= RECENT) for (const oldest of this.#recent) if (this.#recent.delete(oldest)) break;
-    this.#recent.add(id);
+    if (this.#recent.includes(id)) return false;
+    if (this.#recent.push(id) > RECENT) this.#recent.shift();
     return true;
   }
 
   /** All of it so far as frames, for whoever comes later. */
   frames(generation: string): AnswerFrame[] {
     const common = { generation, id: this.after ?? "" };
-    const delta = (channel: "answer" | "thinking", text: string): AnswerFrame[] =>
-      text ? [{ type: "delta", ...common, channel, text }] : [];
+    const delta = (channel: "answer" | "thinking", text: string): AnswerFrame => ({ type: "delta", ...common, channel, text });
+    const calls: AnswerFrame = { type: "tool_calls", ...common, calls: this.toolCalls };
     return [
-      ...(this.#started ? [this.#started] : []),
-      ...delta("thinking", this.thinking),
-      ...delta("answer", this.text),
-      ...(this.toolCalls.length > 0 ? [{ type: "tool_calls" as const, ...common, calls: this.toolCalls }] : []),
-      ...(this.end ? [this.end] : []),
-    ];
+      this.#started,
+      this.thinking && delta("thinking", this.thinking),
+      this.text && delta("answer", this.text),
+      this.toolCalls.length > 0 && calls,
+      this.end,
+    ].filter((frame) => !!frame);
   }
 
   /** Forget the end too: the whole is read once more. */

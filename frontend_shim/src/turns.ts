@@ -45,7 +45,7 @@ export class Turns {
   withdraw(answer: FollowedAnswer): boolean {
     if (this.#tried.has(answer)) return false;
     if (answer.ref) this.#outbox.remove(answer.ref);
-    answer.fail(new Withdrawn("The message was taken back."));
+    answer.fail(new Withdrawn());
     return true;
   }
 

@@ -1,7 +1,7 @@
 /** A conversation being watched: what changes in it, whoever changes it. */
 
 import { joinChanges, Listeners } from "./backlog.ts";
-import { conversationFrame, type ConversationFrame, type Flaw } from "./frames.ts";
+import { type ConversationFrame, type Flaw, flawOf } from "./frames.ts";
 import { Problem } from "./errors.ts";
 import type { Followed } from "./transports/followed.ts";
 
@@ -36,8 +36,9 @@ export class Watching implements Followed {
   }
 
   take(value: unknown): void {
-    const frame = conversationFrame(value, this.id);
-    if (typeof frame === "string") return this.#host.report(frame, value);
+    const flaw = flawOf(value, "conversation", this.id);
+    if (flaw) return this.#host.report(flaw, value);
+    const frame = value as ConversationFrame;
     // A change that came before, perhaps over another connection, is known; so is one that was late.
     if (frame.type !== "reset" && this.after !== null && frame.id <= this.after) return;
     this.after = frame.id;

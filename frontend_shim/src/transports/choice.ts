@@ -21,7 +21,7 @@ export class Choice {
 
   constructor(offered: readonly Transport[], environment: Environment, origin: string) {
     this.#offered = TRANSPORTS.filter((one) => offered.includes(one) && (one !== "websocket" || environment.WebSocket));
-    if (this.#offered.length === 0) throw new TypeError("None of these transports can be had here.");
+    if (this.#offered.length === 0) throw new TypeError("transports");
     this.#environment = environment;
     this.#key = `chatserver.transport ${origin}`;
     this.current = this.#remembered() ?? this.#offered[0]!;
@@ -51,8 +51,6 @@ export class Choice {
   /** This one has delivered. */
   works(transport: Transport): void {
     if (transport === this.#offered[0]) this.#risesInVain = 0;
-    const remembered = this.#remembered();
-    if (remembered === transport) return;
     keep(this.#environment.storage, this.#key, { transport, until: this.#environment.clock.now() + DAY_MS });
   }
 

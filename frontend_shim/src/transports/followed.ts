@@ -1,6 +1,7 @@
 /** What transports carry, and what they are given to do it. */
 
-import type { Clock } from "../environment.ts";
+import type { Clock, Environment } from "../environment.ts";
+import type { Http } from "../http.ts";
 
 /** Something read from a position on: an answer's log, or what changes in a conversation. */
 export interface Followed {
@@ -20,28 +21,37 @@ export interface Followed {
   refused(error: unknown): boolean;
 }
 
-export const eventsPath = ({ kind, id }: Followed): string => `${kind}s/${encodeURIComponent(id)}/events`;
+/** Reads what is followed by server-sent events, until its end or until the signal; a loss is thrown. */
+export type EventReader = (
+  followed: Followed,
+  http: Http,
+  environment: Environment,
+  heard: () => void,
+  signal: AbortSignal,
+) => Promise<void>;
+
+/** Where what follows its position is read. */
+export function eventsPath({ kind, id, after }: Followed, wait = ""): string {
+  const from = after === null ? "" : `?after=${encodeURIComponent(after)}${wait}`;
+  return `${kind}s/${encodeURIComponent(id)}/events${from}`;
+}
 
 /** Gives a connection up that is silent for longer than it was granted. */
-export class Patience {
-  readonly #clock: Clock;
-  readonly #lose: () => void;
-  #stop: () => void = () => undefined;
-
-  constructor(clock: Clock, lose: () => void) {
-    this.#clock = clock;
-    this.#lose = lose;
-  }
-
+export interface Patience {
   /** Something was heard: from now on, so many milliseconds. */
-  grant(ms: number): void {
-    this.#stop();
-    this.#stop = this.#clock.after(ms, this.#lose);
-  }
+  grant(ms: number): void;
+  end(): void;
+}
 
-  end(): void {
-    this.#stop();
-  }
+export function patienceOf(clock: Clock, lose: () => void): Patience {
+  let stop = (): void => undefined;
+  return {
+    grant(ms) {
+      stop();
+      stop = clock.after(ms, lose);
+    },
+    end: () => stop(),
+  };
 }
 
 /** Milliseconds for the first word on a connection; what holds it back longer holds back everything. */
@@ -51,6 +61,5 @@ const LATE = 2.5;
 
 /** Milliseconds of silence to bear where a heartbeat comes every so many seconds. */
 export function bearable(heartbeat: unknown): number {
-  const seconds = typeof heartbeat === "number" && heartbeat > 0 ? heartbeat : 15;
-  return Math.min(Math.max(seconds * LATE, 1), 120) * 1000;
+  return (Number(heartbeat) || 15) * LATE * 1000;
 }

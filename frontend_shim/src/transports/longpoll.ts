@@ -12,13 +12,12 @@ const SLACK_MS = 10_000;
 
 /** Ask once, and hand on what is answered. */
 export async function poll(followed: Followed, http: Http, heard: () => void, signal: AbortSignal): Promise<void> {
-  const from = followed.after === null ? "" : `?wait=${WAIT_S}&after=${encodeURIComponent(followed.after)}`;
   const options = { signal, deadline: WAIT_S * 1000 + SLACK_MS };
-  const answer = await http.call("GET", eventsPath(followed) + from, options);
-  if (!isObject(answer) || !Array.isArray(answer.events)) throw new Lost("That isn't the server's answer.");
+  const answer = await http.call("GET", eventsPath(followed, `&wait=${WAIT_S}`), options);
+  if (!isObject(answer) || !Array.isArray(answer.events)) throw new Lost();
   if (signal.aborted) return;
   heard();
   for (const frame of answer.events as unknown[]) followed.take(frame);
   if (followed.after === null && typeof answer.after === "string") followed.begin(answer.after);
-  if (answer.ended === true && !followed.ended) followed.over();
+  if (answer.ended === true) followed.over();
 }

@@ -3,7 +3,7 @@
 import { type Environment, newRef, type SocketLike } from "../environment.ts";
 import { Lost, Problem } from "../errors.ts";
 import { type Json, parseObject } from "../frames.ts";
-import { type Followed, HELLO_MS, Patience } from "./followed.ts";
+import { type Followed, HELLO_MS, type Patience, patienceOf } from "./followed.ts";
 
 /** Milliseconds of silence after which the other side is asked whether it is there, and for its answer. */
 const QUIET_MS = 20_000;
@@ -45,7 +45,7 @@ export class Socket {
 
   constructor(environment: Environment, url: string, listener: SocketListener) {
     this.#listener = listener;
-    this.#patience = new Patience(environment.clock, () => this.#outOfPatience());
+    this.#patience = patienceOf(environment.clock, () => this.#outOfPatience());
     this.#patience.grant(HELLO_MS);
     this.#wire = new environment.WebSocket!(url, "chatserver.v1");
     this.#wire.addEventListener("message", ({ data }: { data: unknown }) => this.#hear(data));
@@ -57,7 +57,7 @@ export class Socket {
   /** Ask and wait for the answer. `answered` is called before any frame that follows it is looked at. */
   ask(frame: Json, answered: (answer: Json) => void = () => undefined): Promise<Json> {
     return new Promise((resolve, failed) => {
-      if (this.#over) return failed(new Lost("The connection is over."));
+      if (this.#over) return failed(new Lost());
       const ref = (frame.ref as string | undefined) ?? newRef();
       const question: Question = {
         answered(answer) {
@@ -139,8 +139,7 @@ export class Socket {
     this.#patience.grant(this.ready ? QUIET_MS : HELLO_MS);
     const frame = parseObject(data);
     if (frame?.type === "ready" && !this.ready) this.#greeted(frame);
-    else if (frame && this.#isAnswer(frame)) this.#answer(frame);
-    else if (frame?.type !== "pong") this.#handOn(frame);
+    else if (frame?.type !== "pong" && !this.#answers(frame)) this.#handOn(frame);
   }
 
   #greeted(frame: Json): void {
@@ -149,15 +148,15 @@ export class Socket {
     this.#listener.ready(this, (frame.limits ?? {}) as Json);
   }
 
-  #isAnswer({ type, ref }: Json): boolean {
-    return (type === "ok" || type === "accepted" || type === "error") && this.#asked.has(ref as string);
-  }
-
-  #answer(frame: Json): void {
-    const question = this.#asked.get(frame.ref as string)!;
-    this.#asked.delete(frame.ref as string);
+  /** Hand an answer to who asked; false if it is none. */
+  #answers(frame: Json | null): boolean {
+    const ref = frame?.ref as string;
+    const question = this.#asked.get(ref);
+    if (!frame || !question) return false;
+    this.#asked.delete(ref);
     if (frame.type === "error") question.failed(new Problem(frame));
     else question.answered(frame);
+    return true;
   }
 
   #handOn(frame: Json | null): void {
@@ -178,11 +177,8 @@ export class Socket {
   }
 }
 
-/** Sending again what was too large or no text would close every connection. */
-function lossBy(code: number): Error {
-  if (code === 1009) return new Problem({ status: 413, code: "too_large", detail: "This is larger than the server takes." });
-  return new Lost("The connection is over.");
-}
+/** Sending again what was too large would close every connection. */
+const lossBy = (code: number): Error => (code === 1009 ? new Problem({ status: 413, code: "too_large" }) : new Lost());
 
 /** What to do after a close. */
 export type Closing = "stop" | "renew" | "later" | "elsewhere" | "again";

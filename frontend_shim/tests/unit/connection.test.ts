@@ -4,6 +4,7 @@ import { WebSocket } from "ws";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { type Client, type ClientOptions, type Connection, createClient, type Environment } from "../../src/client.ts";
+import { byEventSource } from "../../src/event-source.ts";
 import { HandClock, MemoryStore, settle, Tab, until } from "./clock.ts";
 import { type Act, CONVERSATION, delta, end, GENERATION, ScriptedServer, started } from "./scripted.ts";
 
@@ -157,7 +158,7 @@ describe("choosing", () => {
       close(): void {}
     }
     const auth = () => ({ headers: { Authorization: "Bearer key" } });
-    const client = open({ transports: ["sse"], eventSource: true, auth }, { EventSource: Source });
+    const client = open({ transports: ["sse"], events: byEventSource(Source), auth });
 
     expect((await client.follow(GENERATION).whole).text).toBe("Hi");
     expect(opened).toEqual([`${server.url}api/v1/generations/${GENERATION}/events?ticket=fresh`]);

@@ -240,7 +240,7 @@ describe("other calls", () => {
     server.script = [({ frame }) => frame(end("1.1", ""))];
     expect((await ask(open({ transports: ["sse"] })).whole).reason).toBe("completed");
     expect(server.calls[0]!.body).toEqual(body);
-    expect(server.calls[0]!.key).toHaveLength(36);
+    expect(server.calls[0]!.key).toHaveLength(32);
   });
 
   test("a call that nobody answers fails in the end", async () => {

@@ -4,8 +4,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 
-import { answerFrame, type AnswerFrame } from "../../src/frames.ts";
-import { ownSha256, sha256 } from "../../src/hash.ts";
+import { type AnswerFrame, flawOf } from "../../src/frames.ts";
+import { hex, sha256 } from "../../src/hash.ts";
+import { ownSha256 } from "../../src/own-sha256.ts";
 import { Reading } from "../../src/reading.ts";
 
 interface Transcript {
@@ -50,7 +51,7 @@ describe.each(NAMES)("%s", (name) => {
 
   test("every frame is one that is known", () => {
     for (const step of transcript.steps) {
-      if ("frame" in step) expect(answerFrame(step.frame, step.frame.generation)).toBe(step.frame);
+      if ("frame" in step) expect(flawOf(step.frame, "generation", step.frame.generation)).toBeNull();
     }
   });
 
@@ -68,7 +69,7 @@ describe.each(NAMES)("%s", (name) => {
 describe("a hash by hand", () => {
   test.each([0, 1, 55, 56, 63, 64, 65, 119, 120, 1000, 100_000])("of %i bytes is the browser's", async (length) => {
     const bytes = Uint8Array.from({ length }, (_, i) => (i * 31) % 256);
-    const theirs = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    const theirs = hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
     expect(ownSha256(bytes)).toEqual(theirs);
   });
 });
