@@ -25,6 +25,8 @@ How another program uses this server.
   here is refused by its name.
 - What went wrong comes as `application/problem+json`. Decide by `code`, show `detail` to people, and keep
   `request_id`: the server's log tells more under it. Every code has its line under [errors](/docs/errors).
+- A call can be refused before it is looked at: with 400 what isn't HTTP, with 408 and 431 a head that comes
+  too slowly or is too large, with 503 a connection too many.
 - After 429 and 503 wait as many seconds as `Retry-After` says. Nothing was stored.
 - On a POST that creates something, send an `Idempotency-Key` of your own and repeat the request as often as
   the network makes you: the work is done once, and the answer is the same.
@@ -168,6 +170,8 @@ class _Writer:
                 ]
         if operation.idempotent:
             parameters.append({"$ref": "#/components/parameters/IdempotencyKey"})
+        if operation.resumable:
+            parameters.append({"$ref": "#/components/parameters/LastEventId"})
         if operation.tagged:
             condition = "IfNoneMatch" if operation.method == "GET" else "IfMatch"
             parameters.append({"$ref": f"#/components/parameters/{condition}"})
@@ -314,8 +318,16 @@ _PARAMETERS: Json = {
         "name": "X-Request-ID",
         "in": "header",
         "required": False,
-        "description": "An id of your own for this call.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:=+/-]{1,128}$"},
+        "description": "An id of your own for this call, of at most 128 letters, digits and `._:=+/-`. "
+        "Any other is passed over, and the call gets an id of ours.",
+        "schema": {"type": "string"},
+    },
+    "LastEventId": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "required": False,
+        "description": "The position of the last event seen, as an EventSource sends it. Wins over `after`.",
+        "schema": {"type": "string"},
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",

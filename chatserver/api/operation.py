@@ -93,6 +93,8 @@ class Operation(Generic[P, Q, B]):
     body_deadline: float = DEADLINE
     #: Whether it takes an Idempotency-Key.
     idempotent: bool = False
+    #: Whether it takes a Last-Event-ID.
+    resumable: bool = False
     #: Whether its answers carry an ETag: reads compare it with If-None-Match, changes with If-Match.
     tagged: bool = False
     #: Names of the security schemes any of which lets a caller in: () for everybody, None for the usual ones.

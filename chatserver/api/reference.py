@@ -14,7 +14,7 @@ from chatserver.chat.resources import (
     MessageResource,
     UsageResource,
 )
-from chatserver.errors import ChatserverError, ForeignOrigin, Unauthenticated
+from chatserver.errors import ChatserverError, ForeignHost, ForeignOrigin, Unauthenticated
 from chatserver.generation.pieces import Channel, ResetReason, Source
 from chatserver.generation.states import Reason
 from chatserver.transports.messages import ClientMessage
@@ -36,7 +36,7 @@ _OPEN_WEBSOCKET = {
         "tags": ["WebSocket"],
         "summary": "Open the WebSocket",
         "description": "Whoever may not is let in and told why by the code of the close; a browser sees no "
-        "other answer.",
+        "other answer. Without an upgrade there is nothing here.",
         "parameters": [
             {
                 "name": "ticket",
@@ -46,7 +46,11 @@ _OPEN_WEBSOCKET = {
                 "schema": {"type": "string", "maxLength": 512},
             }
         ],
-        "responses": {"101": {"description": "The protocol is switched; then frames."}},
+        "responses": {
+            "101": {"description": "The protocol is switched; then frames."},
+            "403": {"$ref": "#/components/responses/ForeignHost"},
+            "404": {"$ref": "#/components/responses/NotFound"},
+        },
     }
 }
 _TAGS = {
@@ -139,6 +143,21 @@ class ConversationFrame(BaseModel):
     resource: MessageResource | GenerationResource | ConversationResource | None = None
 
 
+class _Poll(BaseModel):
+    """What a long-poll brings."""
+
+    after: str = Field(description="Give it back to go on from here.")
+    ended: bool = Field(description="Nothing will ever follow.")
+
+
+class GenerationPoll(_Poll):
+    events: list[Frame]
+
+
+class ConversationPoll(_Poll):
+    events: list[ConversationFrame]
+
+
 def api_of(operations: Iterable[Operation[Any, Any, Any]]) -> Api:
     return Api(
         title="Chatserver",
@@ -148,7 +167,7 @@ def api_of(operations: Iterable[Operation[Any, Any, Any]]) -> Api:
             "visitor": {"type": "apiKey", "in": "cookie", "name": "chatserver"},
             "ticket": {"type": "apiKey", "in": "query", "name": "ticket"},
         },
-        errors_everywhere=(ChatserverError, Unauthenticated, ForeignOrigin),
+        errors_everywhere=(ChatserverError, Unauthenticated, ForeignOrigin, ForeignHost),
         paths={WEBSOCKET_PATH: _OPEN_WEBSOCKET},
         models_sent=(Frame, ConversationFrame),
         models_received=(ClientMessage,),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -10,6 +11,7 @@ from chatserver.access.gate import Gate
 from chatserver.access.tickets import Grant
 from chatserver.api.inbound import EventsQuery, OfOne
 from chatserver.api.operation import Answer, Call, Nothing, Operation
+from chatserver.api.reference import ConversationPoll, GenerationPoll
 from chatserver.chat.accepting import Receipt
 from chatserver.errors import MalformedPosition, Unavailable
 from chatserver.generation.position import START, Position
@@ -33,15 +35,17 @@ data: {"type":"delta","generation":"gen_01kd…","id":"1.2","channel":"answer","
 
 """
 
-EVENTS_ANSWERS = (
-    Answer(
-        description="With `Accept: text/event-stream` events until the end; with any other a long-poll's "
-        "answer: `{events, after, ended}`.",
-        media_type=EVENT_STREAM,
-        example=_EVENTS_EXAMPLE,
-    ),
-    Answer(status=204, description="There is nothing after this position; an EventSource stops here."),
-)
+
+def _events_answers(poll: type[BaseModel]) -> tuple[Answer, ...]:
+    return (
+        Answer(
+            description="With `Accept: text/event-stream` events until the end.",
+            media_type=EVENT_STREAM,
+            example=_EVENTS_EXAMPLE,
+        ),
+        Answer(description="With any other a long-poll's answer.", model=poll),
+        Answer(status=204, description="There is nothing after this position; an EventSource stops here."),
+    )
 
 
 def answered_by_stream(accepted: str) -> Answer:
@@ -75,7 +79,7 @@ class Streams:
             tag="Streams",
             path_model=OfOne,
             query=EventsQuery,
-            answers=EVENTS_ANSWERS,
+            resumable=True,
             errors=(MalformedPosition, Unavailable),
         )
         return [
@@ -86,6 +90,7 @@ class Streams:
                 description="Every way of reading carries the same frames. Give back the last position to go "
                 "on from there: in `Last-Event-ID`, which wins, or in `after`.",
                 handler=self.follow_generation,
+                answers=_events_answers(GenerationPoll),
             ),
             follow(
                 path="/api/v1/conversations/{id}/events",
@@ -94,6 +99,7 @@ class Streams:
                 description="State, not history: each thing that changed, once, as it is now. Without a "
                 "position it begins now, with a `conversation` frame that names it.",
                 handler=self.follow_conversation,
+                answers=_events_answers(ConversationPoll),
             ),
         ]
 
