@@ -61,7 +61,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
 $(NODE_MODULES): frontend_shim/package.json frontend_shim/package-lock.json
 	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major < 20 || (major == 20 && minor < 19) ? 1 : 0)' || { \
 		echo "Node 20.19 or newer is needed for the browser's part." >&2; exit 1; }
-	@npm ci --silent --prefix frontend_shim
+	@npm install --no-save --silent --prefix frontend_shim
 	@touch $@
 
 # Each lock file keeps to the versions of the one before, so that one environment can hold them all.
