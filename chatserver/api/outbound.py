@@ -1,6 +1,7 @@
 """Answers of the calls that are more than one resource."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +21,25 @@ class MessageList(Outbound):
     items: list[MessageResource] = Field(description="Oldest first.")
     next_before: str | None = Field(description="Give it as `before` to get the page before this one.")
     change: int = Field(description="Watch the conversation from here on to miss nothing.")
+
+
+class ShownMessage(Outbound):
+    """A message as the model gets it."""
+
+    role: str
+    content: str
+
+
+class ConversationContext(Outbound):
+    """What the model would see of a conversation before a next question."""
+
+    model: str
+    messages: list[ShownMessage] = Field(description="Oldest first.")
+    report: dict[str, Any] = Field(
+        description="Ids of the messages `kept` in full and `cut`; how many are `summarised` and `left_out`, "
+        "and how far both reach; `tokens` of each part, `exact` or estimated; the `budget`. An image counts "
+        "as 768 tokens, as model servers count it."
+    )
 
 
 class GenerationList(Outbound):

@@ -70,30 +70,21 @@ def fit(
     """
     asked, *earlier = exchanges(newest_first)
     complexity = _complexity(asked, newest_first)
-    question, room = _question(asked, budget, measure)
-    spare = min(room, budget.total // _LEFT_TO_HISTORY) if earlier else 0
-    head = _head(system, None, room - spare, measure)
-    history = _history(earlier, complexity, _budget_beside(head, budget, room, measure), measure)
-    if summary is not None and not _complete(asked, history, newest_first):
-        head = _head(system, summary, room - spare, measure)
-        history = _history(earlier, complexity, _budget_beside(head, budget, room, measure), measure)
-    turns = _turns(head, history, question)
-    report = Report(
-        **_coverage(history, question, newest_first, summary if head.has("summary") else None),
-        cut=(*_cut_of(head, system), *history.cut, *question.cut),
-        tokens=Shares(
-            system=head.tokens_of("system"),
-            summary=head.tokens_of("summary"),
-            history=history.tokens,
-            question=question.tokens,
-            template=measure.overhead.of(turns),
-        ),
-        exact=measure.exact,
-        budget=budget.total,
-        history_budget=budget.history,
-        complexity=complexity.value,
-    )
-    return Window(turns, report)
+    question = _question(asked, budget, measure)
+    return _Material(system, summary, newest_first, budget, measure).window(question, earlier, complexity)
+
+
+def preview(
+    system: Text | None,
+    summary: Summary | None,
+    newest_first: Sequence[Entry],
+    budget: Budget,
+    measure: Measure,
+) -> Window:
+    """Show what would stand before a next question of moderate complexity."""
+    earlier = exchanges(newest_first) if newest_first else []
+    material = _Material(system, summary, newest_first, budget, measure)
+    return material.window(Part(), earlier, Complexity.MODERATE)
 
 
 def whole(messages: Sequence[Turn], tools: int, most: int, measure: Measure) -> Window:
@@ -120,25 +111,69 @@ def whole(messages: Sequence[Turn], tools: int, most: int, measure: Measure) -> 
     return Window(list(messages), Report((), (), 0, None, 0, None, shares, measure.exact, most, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What a prompt is made of."""
+
+    system: Text | None
+    summary: Summary | None
+    newest_first: Sequence[Entry]
+    budget: Budget
+    measure: Measure
+
+    def window(self, question: Part, earlier: Sequence[Exchange], complexity: Complexity) -> Window:
+        """Make what stands around the question."""
+        head, history = self._before(question, earlier, complexity, None)
+        if self.summary is not None and not self._complete(question, history):
+            head, history = self._before(question, earlier, complexity, self.summary)
+        turns = _turns(head, history, question)
+        report = Report(
+            **_coverage(history, question, self.newest_first, self.summary if head.has("summary") else None),
+            cut=(*_cut_of(head, self.system), *history.cut, *question.cut),
+            tokens=Shares(
+                system=head.tokens_of("system"),
+                summary=head.tokens_of("summary"),
+                history=history.tokens,
+                question=question.tokens,
+                template=self.measure.overhead.of(turns),
+            ),
+            exact=self.measure.exact,
+            budget=self.budget.total,
+            history_budget=self.budget.history,
+            complexity=complexity.value,
+        )
+        return Window(turns, report)
+
+    def _before(
+        self, question: Part, earlier: Sequence[Exchange], complexity: Complexity, summary: Summary | None
+    ) -> tuple[Part, Part]:
+        measure = self.measure
+        room = self.budget.total - measure.overhead.prompt - question.cost(measure)
+        spare = min(room, self.budget.total // _LEFT_TO_HISTORY) if earlier else 0
+        head = _head(self.system, summary, room - spare, measure)
+        left = floor(room - head.cost(measure))
+        budget = Budget(left, min(left, self.budget.history))
+        return head, _history(earlier, complexity, budget, measure)
+
+    def _complete(self, question: Part, history: Part) -> bool:
+        """Whether nothing of the branch is missing."""
+        read_all = self.newest_first[-1].depth in (None, 1) if self.newest_first else True
+        shown = len(question.entries) + len(history.entries)
+        return read_all and not history.cut and shown == len(self.newest_first)
+
+
 def _complexity(asked: Exchange, newest_first: Sequence[Entry]) -> Complexity:
     return classify(asked[0].turn["content"], len(newest_first) - len(asked))
 
 
-def _budget_beside(head: Part, budget: Budget, room: float, measure: Measure) -> Budget:
-    """Say what is left for the messages before the question."""
-    left = floor(room - head.cost(measure))
-    return Budget(left, min(left, budget.history))
-
-
-def _question(asked: Exchange, budget: Budget, measure: Measure) -> tuple[Part, float]:
-    """Give it whole if the total allows, and what it leaves."""
-    room = budget.total - measure.overhead.prompt
-    question = shortened(asked, room, measure)
+def _question(asked: Exchange, budget: Budget, measure: Measure) -> Part:
+    """Give it whole if the total allows."""
+    question = shortened(asked, budget.total - measure.overhead.prompt, measure)
     if question is None:
         raise ContextTooLong(
             f"The question alone doesn't fit into {budget.total} tokens.", limit=budget.total, field="content"
         )
-    return question, room - question.cost(measure)
+    return question
 
 
 def _history(earlier: Sequence[Exchange], complexity: Complexity, budget: Budget, measure: Measure) -> Part:
@@ -189,12 +224,6 @@ def _system_entry(name: str, text: str, tokens: int) -> Entry:
     return Entry(name, {"role": "system", "content": text}, tokens)
 
 
-def _complete(asked: Exchange, history: Part, newest_first: Sequence[Entry]) -> bool:
-    """Whether nothing of the branch is missing."""
-    read_all = newest_first[-1].depth in (None, 1)
-    return read_all and not history.cut and len(asked) + len(history.entries) == len(newest_first)
-
-
 def _turns(head: Part, history: Part, question: Part) -> list[Turn]:
     said = [entry.turn for entry in (*history.entries, *question.entries)]
     if not head.entries:
@@ -213,9 +242,9 @@ def _coverage(
     """Say what became of each message of the branch."""
     shown = [entry.id for entry in (*history.entries, *question.entries)]
     cut = {*history.cut, *question.cut}
-    missing = _missing(newest_first, len(shown))
-    summarised = min(summary.messages, missing) if summary else 0
     older = newest_first[len(shown) :]
+    missing = _missing(older, newest_first)
+    summarised = min(summary.messages, missing) if summary else 0
     left_out = missing - summarised
     return {
         "kept": tuple(name for name in shown if name not in cut),
@@ -226,7 +255,8 @@ def _coverage(
     }
 
 
-def _missing(newest_first: Sequence[Entry], shown: int) -> int:
-    """Count the messages of the branch before the oldest one that is shown."""
-    depth = newest_first[shown - 1].depth
-    return len(newest_first) - shown if depth is None else depth - 1
+def _missing(older: Sequence[Entry], newest_first: Sequence[Entry]) -> int:
+    """Count the messages of the branch that aren't shown, also those that weren't read."""
+    if older:
+        return len(older) if older[0].depth is None else older[0].depth
+    return (newest_first[-1].depth or 1) - 1 if newest_first else 0

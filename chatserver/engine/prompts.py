@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 from chatserver.context.counting import Measure, Turn
 from chatserver.context.exchanges import Entry
 from chatserver.context.measures import Measures, Sent
-from chatserver.context.window import Budget, Text, Window, fit, whole
+from chatserver.context.window import Budget, Summary, Text, Window, fit, preview, whole
+from chatserver.errors import NotFound
 from chatserver.settings import ContextSettings, GenerationSettings, OllamaSettings
 from chatserver.storage.messages import Messages
-from chatserver.storage.records import Counted, Generation, Said
+from chatserver.storage.records import Conversation, Counted, Generation, Said
 from chatserver.upstream.fleet import Fleet
 
 #: Messages read for a prompt, however long the conversation is.
@@ -100,18 +101,42 @@ class Prompts:
     ) -> tuple[Window, Mapping[str, Counted]]:
         if generation.conversation is None or generation.message is None:
             return await self._whole(generation.request, room, measure), {}
-        branch = await self._messages.transcript(generation.conversation, generation.message, _MESSAGES_READ)
+        return await self._of_branch(fit, generation.conversation, generation.message, room, measure)
+
+    async def preview(self, conversation: Conversation, model: str) -> Window:
+        """Show what the model would see now, before a next question."""
+        measure = await self.measures.of(model)
+        room = self.room(await self.num_ctx(model), {})
+        if conversation.leaf is None:
+            system = _counted_text(conversation.system, measure)
+            return preview(system, None, [], self._budget(room), measure)
+        window, _ = await self._of_branch(preview, conversation.id, conversation.leaf, room, measure)
+        return window
+
+    async def _of_branch(
+        self,
+        make: Callable[[Text | None, Summary | None, Sequence[Entry], Budget, Measure], Window],
+        conversation: str,
+        leaf: str,
+        room: int,
+        measure: Measure,
+    ) -> tuple[Window, Mapping[str, Counted]]:
+        branch = await self._messages.transcript(conversation, leaf, _MESSAGES_READ)
         # The first is the answer itself, which is still empty; so are answers that failed early.
         said = [one for one in branch.said if one.content]
+        if not said and make is fit:
+            raise NotFound("The conversation was deleted meanwhile.")
         tokens, recounted = await _counts(said, measure)
         entries = [
             Entry(one.id, {"role": one.role, "content": one.content}, count, one.depth)
             for one, count in zip(said, tokens, strict=True)
         ]
-        system = Text(branch.system, measure.counter.count(branch.system)) if branch.system else None
+        system = _counted_text(branch.system, measure)
+        return make(system, None, entries, self._budget(room), measure), recounted
+
+    def _budget(self, room: int) -> Budget:
         total = min(self._context.total_tokens, room)
-        budget = Budget(total, min(self._context.history_tokens, total))
-        return fit(system, None, entries, budget, measure), recounted
+        return Budget(total, min(self._context.history_tokens, total))
 
     async def _whole(self, request: Mapping[str, Any], room: int, measure: Measure) -> Window:
         messages: Sequence[Turn] = request["messages"]
@@ -119,6 +144,10 @@ class Prompts:
         return await _here_or_aside(
             characters, lambda: whole(messages, _described(request, measure), room, measure)
         )
+
+
+def _counted_text(text: str | None, measure: Measure) -> Text | None:
+    return Text(text, measure.counter.count(text)) if text else None
 
 
 async def _counts(said: Sequence[Said], measure: Measure) -> tuple[list[int], dict[str, Counted]]:

@@ -6,7 +6,7 @@ from chatserver.context.counting import Estimate, Measure, Overhead
 from chatserver.context.cutting import MARK
 from chatserver.context.exchanges import Entry
 from chatserver.context.report import counted
-from chatserver.context.window import Budget, Summary, Text, Window, fit, whole
+from chatserver.context.window import Budget, Summary, Text, Window, fit, preview, whole
 from chatserver.errors import ContextTooLong
 from tests.unit.properties import PROPERTY
 
@@ -175,6 +175,30 @@ def test_a_call_is_never_parted_from_its_result() -> None:
 def test_where_depths_are_unknown_what_was_read_is_counted() -> None:
     entries = [Entry(one.id, one.turn, one.tokens) for one in branch(*[words(300)] * 20, "Compare them.")]
     assert fit(None, None, entries, BUDGET, MEASURE).report.left_out == 14
+
+
+def test_what_would_be_seen_now_has_no_question() -> None:
+    newest_first = branch("Hi", "Hello!", "How are you?", "Fine.", "")[1:]
+    window = preview(text("Be kind."), None, newest_first, BUDGET, MEASURE)
+    assert [turn["content"] for turn in window.messages] == [
+        "Be kind.",
+        "Hi",
+        "Hello!",
+        "How are you?",
+        "Fine.",
+    ]
+    report = window.report
+    assert (report.kept, report.left_out, report.tokens.question) == (("m1", "m2", "m3", "m4"), 0, 0)
+    long = branch(*[words(300)] * 20, "")[1:]
+    window = preview(None, summary("Short.", 10), long, BUDGET, MEASURE)
+    assert (window.report.summarised, window.report.left_out, window.report.left_out_to) == (10, 4, "m14")
+
+
+def test_an_empty_conversation_shows_its_system_prompt_alone() -> None:
+    window = preview(text("Be kind."), None, [], BUDGET, MEASURE)
+    assert window.messages == [{"role": "system", "content": "Be kind."}]
+    assert (window.report.kept, window.report.left_out) == ((), 0)
+    assert preview(None, None, [], BUDGET, MEASURE).messages == []
 
 
 TURN = st.tuples(st.sampled_from(["user", "assistant", "tool"]), st.text(max_size=900), st.integers(1, 4))

@@ -1,9 +1,10 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from chatserver.chat.resources import GenerationResource
-from chatserver.errors import ContextTooLong
+from chatserver.errors import ContextTooLong, NotFound
 from chatserver.generation.ids import GENERATION, MESSAGE, new_id
 from chatserver.generation.pieces import Usage
 from chatserver.generation.position import Position
@@ -211,3 +212,10 @@ async def test_long_texts_are_counted_aside(works) -> None:
     generation = await works.accept("word " * 4000)
     report = (await works.parts.prompts.build(await works.record(generation))).report
     assert report["tokens"]["question"] == load_vocabulary().count("word " * 4000)
+
+
+async def test_of_what_was_deleted_meanwhile_no_prompt_is_made(works) -> None:
+    conversation = await works.converse()
+    generation = await asked(works, conversation, "Hello")
+    with pytest.raises(NotFound):
+        await works.parts.prompts.build(replace(generation, message=new_id(MESSAGE)))
