@@ -1,5 +1,5 @@
 from loadtests.load import Outcome, request
-from loadtests.scenarios import all_scenarios, many_streams
+from loadtests.scenarios import all_scenarios, many_streams, prompt
 from loadtests.scenarios.token_cost import evaluate
 
 
@@ -54,3 +54,14 @@ def test_a_token_is_in_time_within_fifty_milliseconds():
     assert result.figures["tokens in time"].median == 90
     assert result.figures["on its way, middle token"].median == 50
     assert not result.passed
+
+
+def test_prompts_have_to_be_built_in_time_and_read_the_same_of_any_length():
+    def built(milliseconds, rows=64):
+        return [prompt.Built([milliseconds] * 20, rows, 4000)]
+
+    passing = prompt.evaluate({50: built(1.0, 52), 500: built(2.0), 5_000: built(2.5)})
+    assert passing.passed
+    assert [requirement.reached for requirement in passing.requirements] == ["2 ms", "1.25 x", "64 rows"]
+    failing = prompt.evaluate({50: built(1.0), 500: built(6.0), 5_000: built(12.0, 500)})
+    assert [requirement.passed for requirement in failing.requirements] == [False, False, False]
