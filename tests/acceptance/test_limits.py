@@ -95,8 +95,9 @@ def _is(problem: Frame, status: int, code: str, limit: int | None = None) -> Non
 
 async def test_messages_a_minute_of_a_user(service: Service) -> None:
     async with _somebody(service) as client, _reached(service, "messages_per_minute", 3):
+        # Beginning a conversation counts as well.
         conversation = await client.begin()
-        for n in range(8):
+        for n in range(7):
             turn = await client.send(conversation, f"{n} [[tokens=1]]", parent=None, key=f"turn-{n}")
             await client.cancel(turn["generation"]["id"])
         answer = await client.http.post(
@@ -110,10 +111,10 @@ async def test_messages_a_minute_of_a_user(service: Service) -> None:
             _is(await opened.ask("send", conversation=conversation, content="One more"), 429, "too_many", 8)
             # A repeat isn't a new message, so it is answered as before.
             repeat = await opened.ask(
-                "send", ref="turn-7", conversation=conversation, content="7 [[tokens=1]]", parent=None
+                "send", ref="turn-6", conversation=conversation, content="6 [[tokens=1]]", parent=None
             )
             assert repeat["type"] == "accepted"
-        assert len((await client.call("GET", "/generations"))["items"]) == 8
+        assert len((await client.call("GET", "/generations"))["items"]) == 7
 
 
 async def test_messages_a_minute_from_an_address_whoever_sends_them(service: Service) -> None:
@@ -122,7 +123,7 @@ async def test_messages_a_minute_from_an_address_whoever_sends_them(service: Ser
         _somebody(service, "10.1.0.1") as two,
         _reached(service, "per_address_per_minute"),
     ):
-        for sender, messages in ((one, 6), (two, 4)):
+        for sender, messages in ((one, 3), (two, 2)):
             for _ in range(messages):
                 await sender.cancel(await sender.ask("[[tokens=1]]"))
         _is(await _refusal(two.ask("One more")), 429, "too_many", 10)
