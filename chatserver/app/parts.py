@@ -12,6 +12,7 @@ from chatserver.context.measures import Measures
 from chatserver.context.vocabulary_files import VocabularyFiles
 from chatserver.engine.checkpoints import Checkpoints
 from chatserver.engine.engine import Engine
+from chatserver.engine.patience import Patience
 from chatserver.engine.peers import Peers
 from chatserver.engine.prompts import Prompts
 from chatserver.engine.queue import FirstCome
@@ -62,6 +63,7 @@ class Parts:
     secret: bytes
     clock: Clock
     metrics: Metrics
+    patience: Patience
     watchers: Watchers
     readers: Readers
     store: Store
@@ -74,8 +76,15 @@ class Parts:
     serving_lock: ServingLock | None
 
     async def take_up(self) -> None:
-        """Go on with what an earlier process accepted and didn't end."""
-        await recover(self.store.generations, self.engine, self.settings.generation.attempts)
+        """Go on with what was accepted, and neither ended nor is known here: by an earlier process mostly."""
+        most = self.settings.generation.attempts
+        await self.patience.ask("take up", lambda: recover(self.store.generations, self.engine, most))
+
+    async def clear_doubts(self) -> None:
+        """Take up, for ever, what was accepted in a write whose answer got lost when the store went away."""
+        while True:
+            await self.store.writer.recovery()
+            await self.take_up()
 
 
 @asynccontextmanager
@@ -109,6 +118,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             secret=settings.server.secret.get_secret_value().encode() or folder.secret(),
             clock=clock,
             metrics=metrics,
+            patience=(patience := Patience(clock)),
             watchers=watchers,
             readers=Readers(settings.limits.connections, metrics),
             store=store,
@@ -116,7 +126,9 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             prompts=prompts,
             serving_lock=serving_lock,
             peers=peers,
-            engine=(engine := _make_engine(settings, store, prompts, peers, clock, metrics)),
+            engine=(
+                engine := _make_engine(settings, store, prompts, peers, clock, metrics, patience=patience)
+            ),
             checkpoints=Checkpoints(engine.jobs, store.writer, settings.store.checkpoint_ms / 1000),
         )
         metrics.watch_generations(engine.counts)
@@ -181,7 +193,14 @@ async def _open_fleet(stack: AsyncExitStack, settings: Settings, clock: Clock) -
 
 
 def _make_engine(  # noqa: PLR0917 - the parts it is made of
-    settings: Settings, store: Store, prompts: Prompts, peers: Peers, clock: Clock, metrics: Metrics
+    settings: Settings,
+    store: Store,
+    prompts: Prompts,
+    peers: Peers,
+    clock: Clock,
+    metrics: Metrics,
+    *,
+    patience: Patience,
 ) -> Engine:
     generation, fleet = settings.generation, prompts.fleet
     slots = Slots(settings.ollama.slots, fleet.hosts)
@@ -197,6 +216,7 @@ def _make_engine(  # noqa: PLR0917 - the parts it is made of
             writer=store.writer,
             clock=clock,
             metrics=metrics,
+            patience=patience,
             options=generation,
             owner=f"inst_{secrets.token_hex(8)}",
             slot_for=engine.slot_for,

@@ -51,6 +51,7 @@ async def _serve(settings: Settings, listener: socket.socket, *, demo: bool) -> 
         async with Background(server.stop) as background, Demo(parts.fleet) as stand_in:
             background.start("model servers", parts.fleet.watch())
             background.start("queue", parts.engine.rounds())
+            background.start("doubts", parts.clear_doubts())
             background.start("checkpoints", parts.checkpoints.run())
             background.start("idempotency keys", forget_old_keys(parts.store.writer, parts.clock))
             background.start("loop lag", LoopLag(parts.metrics.loop_lag).run())

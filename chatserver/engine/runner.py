@@ -11,16 +11,15 @@ import orjson
 import structlog
 
 from chatserver.engine.job import Job
+from chatserver.engine.patience import Patience
 from chatserver.engine.peers import Peers
 from chatserver.engine.prompts import Prompt, Prompts
 from chatserver.engine.slots import Hold, Slot, Slots
 from chatserver.errors import (
-    BackplaneUnavailable,
     ChatserverError,
     ContextTooLong,
     NotFound,
     StaleEpoch,
-    StoreUnavailable,
     Unreachable,
     UpstreamError,
 )
@@ -75,6 +74,7 @@ class Runner:
     writer: Writer
     clock: Clock
     metrics: Metrics
+    patience: Patience
     options: GenerationSettings
     #: Who runs: written into every claim.
     owner: str
@@ -155,7 +155,7 @@ class Runner:
             job.epoch, job.attempt = claimed.epoch, claimed.attempts
             if claimed.cancel:
                 job.stop(Reason.CANCELLED)
-            await _patiently("shared log", lambda: self.peers.take_up(job))
+            await self.patience.ask("shared log", lambda: self.peers.take_up(job))
         if not job.feed.log.ended:
             job.feed.begin(job.epoch, job.feed.log.top)
             self.peers.share(job)
@@ -248,7 +248,7 @@ class Runner:
     async def _prompt(self, job: Job) -> tuple[Generation, Prompt]:
         record = job.record
         assert record is not None
-        prompt = await _patiently("prompt", lambda: self.prompts.build(record))
+        prompt = await self.patience.ask("prompt", lambda: self.prompts.build(record))
         job.prompt, job.record = prompt, replace(record, context=prompt.report)
         return record, prompt
 
@@ -330,7 +330,7 @@ class Runner:
             raise StaleEpoch(f"{job.generation} has ended elsewhere.")
 
     async def _save(self, command: Command[R]) -> R:
-        return await _patiently(type(command).__name__, lambda: self.writer.submit(command))
+        return await self.patience.ask(type(command).__name__, lambda: self.writer.submit(command))
 
 
 class _Meter:
@@ -361,16 +361,6 @@ class _Meter:
         else:
             self._metrics.between_tokens(now - self._last)
         self._last = now
-
-
-async def _patiently(what: str, ask: Callable[[], Awaitable[R]]) -> R:
-    """Ask the store; while the disk or the database is away, wait for it."""
-    while True:
-        try:
-            return await ask()
-        except (StoreUnavailable, BackplaneUnavailable):
-            log.warning("store_unavailable", waiting=what)
-            await asyncio.sleep(_ASK_AGAIN)
 
 
 def _failed(error: ChatserverError, *, spent: bool) -> Outcome:

@@ -12,7 +12,7 @@ from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import UNFINISHED, Reason, Status, check_move
 from chatserver.storage.command import Command, Transaction, plan_each
-from chatserver.storage.ownership import State, States
+from chatserver.storage.ownership import End, State, States
 from chatserver.storage.records import Counted, Generation
 from chatserver.storage.rows import columns_of_count, generation_of, select_generations
 from chatserver.storage.tables import checkpoints, generations, messages, unfinished
@@ -113,9 +113,9 @@ class Claim(Command[Claimed | None]):
         def claim(command: Claim) -> Claimed | None:
             state = states.under(command.generation_id, command.epoch_seen)
             if state is None:
-                return None
+                return _claimed_before(states.find(command.generation_id), command)
             check_move(state.status, Status.RUNNING)
-            state.status, state.epoch = Status.RUNNING, state.epoch + 1
+            state.status, state.epoch, state.owner = Status.RUNNING, state.epoch + 1, command.owner
             state.attempts += command.attempt
             if state.message is not None:
                 answers.append({"of_message": state.message, "number": states.number(state)})
@@ -190,9 +190,10 @@ class Finish(Command[bool]):
         def finish(command: Finish) -> bool:
             state = states.under(command.generation_id, command.epoch)
             if state is None:
-                return False
+                # Saved by a write whose answer got lost: the owner tries until it has one.
+                return states.find(command.generation_id).end == _end_by(command)
             _check_end(state.status, command.status)
-            state.status = command.status
+            state.status, state.end = command.status, _end_by(command)
             if state.message is not None:
                 number = states.number(state)
                 answers.append(_answer_row(command, state.message, number))
@@ -233,6 +234,16 @@ class Cancel(Command[Generation]):
         found = [generation_of(row) for row in await transaction.connection.execute(query)]
         theirs = {(generation.id, generation.principal): generation for generation in found}
         return [theirs.get(pair) or NotFound() for pair in asked]
+
+
+def _claimed_before(state: State, command: Claim) -> Claimed | None:
+    """What the same claim got from a write whose answer was lost; None where it is somebody else's."""
+    mine = state.owner == command.owner and state.epoch == command.epoch_seen + 1 and not state.status.ended
+    return Claimed(state.epoch, state.attempts, state.cancel) if mine else None
+
+
+def _end_by(command: Finish) -> End:
+    return End(command.final, command.reason, command.sha256, command.now_ms)
 
 
 def _claim_row(command: Claim, state: State, number: int | None) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from chatserver.errors import NotFound
-from chatserver.generation.states import Status
+from chatserver.generation.position import Position
+from chatserver.generation.states import Reason, Status
 from chatserver.storage.command import Transaction
 from chatserver.storage.connection import Connection
 from chatserver.storage.numbering import Numbering
@@ -16,9 +17,20 @@ from chatserver.storage.tables import generations
 _STATES = select(
     *(
         generations.c[name]
-        for name in ("id", "status", "epoch", "attempts", "cancel", "conversation", "message")
+        for name in (
+            *("id", "status", "epoch", "owner", "attempts", "cancel", "conversation", "message"),
+            *("reason", "sha256", "final_epoch", "final_n", "ended_at"),
+        )
     )
 ).order_by(generations.c.id)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    final: Position
+    reason: Reason
+    sha256: str
+    ended_at: int
 
 
 @dataclass(slots=True)
@@ -28,10 +40,13 @@ class State:
     id: str
     status: Status
     epoch: int
+    owner: str | None
     attempts: int
     cancel: bool
     conversation: str | None
     message: str | None
+    #: What tells its end from any other; None while it hasn't ended.
+    end: End | None
 
 
 class States:
@@ -45,7 +60,15 @@ class States:
         query = _STATES.where(generations.c.id.in_(set(ids))).with_for_update()
         states = [
             State(
-                row.id, Status(row.status), row.epoch, row.attempts, row.cancel, row.conversation, row.message
+                id=row.id,
+                status=Status(row.status),
+                epoch=row.epoch,
+                owner=row.owner,
+                attempts=row.attempts,
+                cancel=row.cancel,
+                conversation=row.conversation,
+                message=row.message,
+                end=_end_of(row),
             )
             for row in await connection.execute(query)
         ]
@@ -57,10 +80,15 @@ class States:
 
         NotFound where it was deleted.
         """
+        state = self.find(generation)
+        return None if state.status.ended or state.epoch != epoch else state
+
+    def find(self, generation: str) -> State:
+        """The state of a generation, whoever owns it; NotFound where it was deleted."""
         state = self._states.get(generation)
         if state is None:
             raise NotFound
-        return None if state.status.ended or state.epoch != epoch else state
+        return state
 
     def number(self, state: State) -> int | None:
         """The number of its next change, if it is in a conversation."""
@@ -68,3 +96,9 @@ class States:
 
     async def save(self, transaction: Transaction) -> None:
         await self._numbering.save(transaction)
+
+
+def _end_of(row: Row[Any]) -> End | None:
+    if row.ended_at is None:
+        return None
+    return End(Position(row.final_epoch, row.final_n), Reason(row.reason), row.sha256, row.ended_at)

@@ -56,6 +56,9 @@ class Writer:
         #: Set while there is something to do, or the end has come.
         self._news = asyncio.Event()
         self._closing = False
+        #: Some writes were refused since the last one that was carried out: what became of them isn't known.
+        self._in_doubt = False
+        self._recovered = asyncio.Event()
         #: Watched by the owner: it ends only when the writer is left.
         self.task: asyncio.Task[None] | None = None
 
@@ -68,6 +71,14 @@ class Writer:
         self._news.set()
         if self.task is not None:
             await self.task
+
+    async def recovery(self) -> None:
+        """Wait until something is written again after writes were refused.
+
+        A write whose answer got lost may have been carried out although it was refused.
+        """
+        await self._recovered.wait()
+        self._recovered.clear()
 
     async def submit(self, command: Command[R]) -> R:
         """Carry it out; once this waits, it is carried out even if the caller goes away."""
@@ -88,6 +99,7 @@ class Writer:
                 try:
                     await self._write(group)
                 except StoreUnavailable:
+                    self._in_doubt = True
                     # Those behind would fare no better, and each try may take as long as a lock may.
                     self._refuse([*group, *self._take_all()])
         finally:
@@ -111,6 +123,9 @@ class Writer:
             await self._find_guilty(group, error)
             return
         self._observe(len(group), perf_counter() - began)
+        if self._in_doubt:
+            self._in_doubt = False
+            self._recovered.set()
         try:
             self._on_commit(changes)
         finally:

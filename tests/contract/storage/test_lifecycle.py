@@ -94,6 +94,18 @@ async def test_an_end_is_final(store) -> None:
     assert (await store.generations.get(ALICE, generation.id)).result == "One"
 
 
+async def test_a_claim_or_an_end_whose_answer_got_lost_is_one_when_it_is_asked_for_again(store) -> None:
+    conversation = await store.conversation()
+    generation = (await store.turn(conversation, owner=None)).generation
+    claim = Claim(generation.id, "me", 0, NOW)
+    assert await store.submit(claim) == await store.submit(claim) == Claimed(1, 1, cancel=False)
+    end = finish(generation, epoch=1)
+    assert await asyncio.gather(store.submit(end), store.submit(end)) == [True, True]
+    assert await store.submit(end) is True
+    assert await store.submit(claim) is None
+    assert (await store.conversations.get(ALICE, conversation.id)).change == 9
+
+
 async def test_an_end_fills_the_answer_and_removes_its_checkpoints(store) -> None:
     conversation = await store.conversation()
     accepted = await store.turn(conversation)

@@ -57,6 +57,7 @@ class Model:
     conversations: list[str] = field(default_factory=list)
     generations: list[Generation] = field(default_factory=list)
     changes: Counter[str] = field(default_factory=Counter)
+    others: Iterator[int] = field(default_factory=count)
 
     def command(self, step: tuple[str, int, int, str | None]) -> Command[object] | None:
         kind, one, other, name = step
@@ -72,8 +73,9 @@ class Model:
         if generation.conversation is not None and kind in {"again", "change"}:
             return self._in_a_conversation(kind, generation, name)
         return {
-            "claim": Claim(generation.id, "me", other % 3, NOW),
-            "finish": finish(generation, epoch=1 + other % 2),
+            # Each by somebody else: the same one again would be a repeat, which gets the same answer.
+            "claim": Claim(generation.id, f"me {next(self.others)}", other % 3, NOW),
+            "finish": finish(generation, epoch=1 + other % 2, now_ms=NOW + next(self.others)),
             "attempt": BeginAttempt(generation.id, 1, 2 + other),
             "cancel": Cancel(generation.id, self.user, NOW),
         }.get(kind)

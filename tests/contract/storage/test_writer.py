@@ -165,6 +165,21 @@ async def test_a_locked_file_refuses_all_that_waits_and_then_recovers(impatient,
     assert await store.submit(finish(accepted.generation))
 
 
+async def test_whoever_waits_for_the_recovery_is_told_by_the_first_write_after_a_refusal(
+    impatient, database_file
+) -> None:
+    recovery = asyncio.create_task(impatient.writer.recovery())
+    await impatient.conversation()
+    with closing(sqlite3.connect(database_file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable):
+            await impatient.conversation()
+        other.execute("ROLLBACK")
+    assert not recovery.done()
+    await impatient.conversation()
+    await recovery
+
+
 async def test_a_full_disk_stores_nothing_and_recovers(file_store) -> None:
     store = file_store
     conversation = await store.conversation()

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from chatserver.engine import runner
+from chatserver.engine import patience, runner
 from tests.unit.works import Works, working
 
 #: One slot, three attempts, no pause between them.
@@ -14,6 +14,7 @@ SETTINGS = {"ollama__slots": 1, "generation__retry_first_delay_s": 0, "generatio
 def _impatient(monkeypatch) -> None:
     """Ask the store again at once."""
     monkeypatch.setattr(runner, "_ASK_AGAIN", 0.002)
+    monkeypatch.setattr(patience, "_FIRST_S", 0.002)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
