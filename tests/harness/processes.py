@@ -30,6 +30,7 @@ class Process:
     url: str = ""
     #: What it said on standard error (servers) or standard output (simulators), line by line.
     lines: list[str] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
     _reader: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -65,10 +66,19 @@ class Process:
         async for raw in self.process.stdout:
             line = raw.decode(errors="replace").rstrip()
             self.lines.append(line)
+            self._news.set()
             address = _address_in(line)
             if address and not listening.is_set():
                 self.url = address
                 listening.set()
+
+    async def said(self, words: str) -> str:
+        """Give the line in which it says so, as soon as it has."""
+        async with asyncio.timeout(START_S):
+            while not (found := [line for line in self.lines if words in line]):
+                self._news.clear()
+                await self._news.wait()
+        return found[-1]
 
     @property
     def complaints(self) -> list[str]:
