@@ -45,16 +45,12 @@ class ServingLock:
         self._lost = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        deadline = asyncio.get_running_loop().time() + self._wait_s
         try:
-            while (holder := await self._try()) is not None:
-                if asyncio.get_running_loop().time() >= deadline:
-                    raise StartRefused(
-                        f"The database {without_passwords(self._address)} is in use by another process "
-                        f"({holder}); stop that one first, or choose another database."
-                    )
-                await asyncio.sleep(_LOOK_EVERY_S)
-        except (*_AWAY, ValueError) as error:
+            await self._wait_for_it()
+        except BaseException as error:
+            await self._let_go()
+            if not isinstance(error, (*_AWAY, ValueError)):
+                raise
             raise StartRefused(
                 f"The database {without_passwords(self._address)} can't be used: {in_words(error)}."
             ) from error
@@ -70,6 +66,16 @@ class ServingLock:
             log.warning("database_lock_lost")
             await self._take_again()
             log.info("database_lock_taken_again")
+
+    async def _wait_for_it(self) -> None:
+        deadline = asyncio.get_running_loop().time() + self._wait_s
+        while (holder := await self._try()) is not None:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise StartRefused(
+                    f"The database {without_passwords(self._address)} is in use by another process "
+                    f"({holder}); stop that one first, or choose another database."
+                )
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def _until_lost(self) -> None:
         while not self._lost.is_set():

@@ -89,11 +89,25 @@ class Postgres:
         self.stop()
         self.start()
 
+    @contextmanager
+    def frozen(self, *processes: int) -> Iterator[None]:
+        """Let some of its processes do nothing, as if the network between had a hole."""
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
+
     def create(self, template: str = "template0") -> str:
         """Make a database like another one; gives its name."""
         name = f"test_{next(self._names)}"
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
+
+    def drop(self, database: str) -> None:
+        self.sql(f"DROP DATABASE {database} WITH (FORCE)")
 
     def empty(self, database: str) -> None:
         """Remove all rows."""
