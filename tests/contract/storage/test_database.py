@@ -3,6 +3,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import insert, text
@@ -45,7 +46,7 @@ async def reader_held(database: Database) -> AsyncIterator[None]:
         begun.set()
         await wait_inside(connection, go)
 
-    holding = asyncio.create_task(database.read(hold))
+    holding = asyncio.create_task(database.read(hold), name="hold")
     assert await asyncio.to_thread(begun.wait, 5)
     try:
         yield
@@ -55,9 +56,10 @@ async def reader_held(database: Database) -> AsyncIterator[None]:
 
 
 async def test_a_read_waits_for_a_connection_only_so_long(database) -> None:
-    async with opened(database, DatabaseOptions(readers=1, read_wait_s=0.02)) as store:
+    async with opened(database, DatabaseOptions(readers=1)) as store:
         async with reader_held(store.database):
-            with pytest.raises(StoreUnavailable, match="can't be read"):
+            impatient = patch.object(store.database, "_read_wait_s", 0.02)
+            with impatient, pytest.raises(StoreUnavailable, match="can't be read"):
                 await store.conversations.page(ALICE, 10, None)
         assert (await store.conversations.page(ALICE, 10, None)).items == ()
 
