@@ -5,6 +5,7 @@ import pytest
 from chatserver.errors import Invalid, NotFound, TurnInProgress
 from chatserver.generation.ids import CONVERSATION, MESSAGE, new_id
 from chatserver.generation.states import Lane, Reason, Status
+from chatserver.storage.records import Accepted
 from tests.contract.storage.store import ALICE, BOB, NOW, finish, turn
 
 
@@ -144,3 +145,25 @@ async def test_many_branches_at_once_in_one_conversation_get_dense_numbers(store
     assert len(changes) == 61
     assert changes[-1].number == 81
     assert store.groups[-1] == 20
+
+
+async def test_of_any_number_of_turns_at_once_one_is_taken_and_the_others_told_of_it(store) -> None:
+    conversation = await store.conversation()
+    accepted: list[Accepted] = []
+    for _ in range(5):
+        results = await asyncio.gather(
+            *(store.turn(conversation, f"Turn {n}") for n in range(40)), return_exceptions=True
+        )
+        taken = [result for result in results if isinstance(result, Accepted)]
+        refused = [result for result in results if isinstance(result, TurnInProgress)]
+        assert (len(taken), len(refused)) == (1, 39)
+        assert {refusal.facts["generation"] for refusal in refused} == {taken[0].generation.id}
+        assert await store.submit(finish(taken[0].generation))
+        accepted += taken
+    branch = (await store.messages.branch(ALICE, conversation.id, None, None, 50)).items
+    assert [each.id for each in branch] == [
+        message for each in accepted for message in (each.message.id, each.generation.message)
+    ]
+    assert [each.parent for each in branch] == [None, *(each.id for each in branch[:-1])]
+    # Four changes a turn and two for its end, none lost.
+    assert (await store.conversations.get(ALICE, conversation.id)).change == 1 + 5 * 6
