@@ -96,7 +96,7 @@ async def test_an_end_is_final(store) -> None:
 
 async def test_a_claim_or_an_end_whose_answer_got_lost_is_one_when_it_is_asked_for_again(store) -> None:
     conversation = await store.conversation()
-    generation = (await store.turn(conversation, owner=None)).generation
+    generation = (await store.turn(conversation, claimed=False)).generation
     claim = Claim(generation.id, "me", 0, NOW)
     assert await store.submit(claim) == await store.submit(claim) == Claimed(1, 1, cancel=False)
     end = finish(generation, epoch=1)

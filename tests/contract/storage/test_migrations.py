@@ -123,7 +123,8 @@ async def test_ids_are_compared_byte_by_byte_on_a_server(postgres_database) -> N
             text(
                 "SELECT table_name || '.' || column_name FROM information_schema.columns"
                 " WHERE table_schema = 'public' AND column_name IN ('id', 'parent')"
-                " AND collation_name IS DISTINCT FROM 'C'"
+                # Instances are in no order.
+                " AND collation_name IS DISTINCT FROM 'C' AND table_name <> 'instances'"
             )
         )
         return set(found.scalars())
