@@ -1,20 +1,17 @@
 """The usual set-up: a simulated model server, nginx and this server before it, each a process of its own."""
 
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
-import httpx
-
+from loadtests.conversations import begin, questions
 from loadtests.load import Job, Outcome, put_load, request
 from loadtests.nginx import passing_through
-from loadtests.servers import MODEL, chatserver, simulator
+from loadtests.servers import MODEL, OURS, service
 
-#: The ways to the model, and what they lead to.
-OURS, NGINX, DIRECT, SIMULATOR = "chatserver", "nginx", "direct", "simulator"
+#: The other ways to the model.
+NGINX, DIRECT = "nginx", "direct"
 
 #: Seconds that streams may take longer than their tokens do.
 _PATIENCE = 30
@@ -31,10 +28,7 @@ class Demand:
     spread_s: float = 0
 
     def questions(self) -> Sequence[str]:
-        return [
-            f"Tell me about number {number}. [[tokens={self.tokens}]] [[stamp=1]]"
-            for number in range(self.streams)
-        ]
+        return questions(self.streams, self.tokens)
 
 
 class Way(Protocol):
@@ -70,13 +64,16 @@ class Conversed:
     separator: str = "\n\n"
 
     async def requests(self, demand: Demand) -> Sequence[str]:
-        async with httpx.AsyncClient(base_url=f"http://{self.address}", trust_env=False) as http:
-            return [await self._turn(http, question) for question in demand.questions()]
-
-    async def _turn(self, http: httpx.AsyncClient, question: str) -> str:
-        answer = await http.post("/api/v1/conversations", json={"model": MODEL})
-        path = f"/api/v1/conversations/{answer.raise_for_status().json()['id']}/messages"
-        return request(path, self.address, {"content": question}, accept="text/event-stream")
+        conversations = await begin(self.address, demand.streams)
+        return [
+            request(
+                f"/api/v1/conversations/{conversation}/messages",
+                self.address,
+                {"content": question},
+                accept="text/event-stream",
+            )
+            for conversation, question in zip(conversations, demand.questions(), strict=True)
+        ]
 
 
 def _chat_body(question: str) -> dict[str, Any]:
@@ -112,13 +109,13 @@ class Bench:
 @asynccontextmanager
 async def bench(seed: int, rate: float) -> AsyncIterator[Bench]:
     """Start simulator, nginx and server, each in a process of its own."""
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
-        model_server, upstream = await stack.enter_async_context(simulator(seed, rate))
-        nginx = await stack.enter_async_context(passing_through(folder, upstream))
-        server, address = await stack.enter_async_context(chatserver(folder / "data", upstream))
+    async with service(seed, rate) as ours, passing_through(ours.folder, ours.upstream) as nginx:
         yield Bench(
-            {DIRECT: PassedThrough(upstream), NGINX: PassedThrough(nginx.address), OURS: Conversed(address)},
-            {SIMULATOR: model_server.pid, NGINX: nginx.worker, OURS: server.pid},
+            {
+                DIRECT: PassedThrough(ours.upstream),
+                NGINX: PassedThrough(nginx.address),
+                OURS: Conversed(ours.address),
+            },
+            {**ours.pids, NGINX: nginx.worker},
             rate,
         )

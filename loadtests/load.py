@@ -3,12 +3,12 @@
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from loadtests.processes import Child, busy_seconds, cpu_seconds, running
+from loadtests.processes import busy_seconds, running, stopwatch
 
 #: Seconds for the client to start, to connect, and to read what it wrote down.
 _CLIENT_S = 60
@@ -88,14 +88,14 @@ async def put_load(job: Job, watched: Mapping[str, int]) -> Outcome:
     """Run a job; `watched` are processes by name whose use of the processor is of interest."""
     async with running(sys.executable, "-m", "loadtests.client") as client:
         await client.tell(json.dumps(asdict(job)))
-        await _answer(client, _CLIENT_S)
-        used, busy = _stopwatch(watched), busy_seconds()
+        await client.facts(_CLIENT_S)
+        used, busy = stopwatch(watched), busy_seconds()
         await client.tell("go")
-        ran = await _answer(client, job.deadline_s + _CLIENT_S)
+        ran = await client.facts(job.deadline_s + _CLIENT_S)
         others = busy_seconds() - busy - sum(used().values()) - ran["cpu_s"]
         await asyncio.sleep(_SETTLE_S)
         cpu = {**used(), "client": ran["cpu_s"]}
-        read = await _answer(client, _CLIENT_S)
+        read = await client.facts(_CLIENT_S)
     refusal = read.pop("refusal")
     if read["complete"] < len(job.requests) or not read["tokens"]:
         raise LoadFailed(f"Only {read['complete']} of {len(job.requests)} streams came whole. {refusal}")
@@ -103,15 +103,3 @@ async def put_load(job: Job, watched: Mapping[str, int]) -> Outcome:
     return Outcome(
         streams=len(job.requests), seconds=seconds, cpu_s=cpu, others=max(0, others / seconds), **read
     )
-
-
-def _stopwatch(watched: Mapping[str, int]) -> Callable[[], dict[str, float]]:
-    """Begin to count what processes use."""
-    before = {name: cpu_seconds(pid) for name, pid in watched.items()}
-    return lambda: {name: cpu_seconds(pid) - before[name] for name, pid in watched.items()}
-
-
-async def _answer(client: Child, seconds: float) -> dict[str, Any]:
-    async with asyncio.timeout(seconds):
-        answer: dict[str, Any] = json.loads(await client.line(r"^\{"))
-        return answer

@@ -1,15 +1,17 @@
-"""Processes that a scenario starts: waited for, watched in their use of the processor, ended by their ids."""
+"""Processes that a scenario starts: waited for, watched in what they use, ended by their ids."""
 
 import asyncio
+import json
 import re
 import signal
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from os import environ, kill, sysconf
 from pathlib import Path
+from typing import Any
 
 #: Seconds to start, and to end once told.
 _START_S = 30
@@ -48,6 +50,12 @@ class Child:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{line}\n".encode())
         await self._process.stdin.drain()
+
+    async def facts(self, seconds: float) -> dict[str, Any]:
+        """Wait so long for a line of JSON."""
+        async with asyncio.timeout(seconds):
+            said: dict[str, Any] = json.loads(await self.line(r"^\{"))
+            return said
 
     async def drain_output(self) -> None:
         """Take what it says, so that it never waits for anyone to read it."""
@@ -114,6 +122,12 @@ def cpu_seconds(pid: int) -> float:
     for a server that takes 0.2 s in a whole run.
     """
     return time.clock_gettime(~pid << 3 | 2)
+
+
+def stopwatch(watched: Mapping[str, int]) -> Callable[[], dict[str, float]]:
+    """Begin to count what processes use of the processor, by name."""
+    before = {name: cpu_seconds(pid) for name, pid in watched.items()}
+    return lambda: {name: cpu_seconds(pid) - before[name] for name, pid in watched.items()}
 
 
 def busy_seconds() -> float:

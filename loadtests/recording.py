@@ -9,6 +9,8 @@ from typing import NamedTuple
 #: (when, in nanoseconds since the epoch; what), one for each time the socket was read.
 Read = tuple[int, bytes]
 
+#: From this length on a WebSocket's frame tells its length in more bytes.
+_LONG = 126
 #: Ends a chunked body.
 LAST_CHUNK = b"0\r\n\r\n"
 #: A token's time of sending, in microseconds since the epoch, as the simulator writes it before the token.
@@ -33,10 +35,22 @@ class Piece(NamedTuple):
 
 def tokens_of(reads: Sequence[Read], separator: bytes) -> list[Token]:
     """Find the tokens of a response whose frames end with `separator`."""
-    raw = b"".join(data for _, data in reads)
+    return _stamped(reads, _frames(_pieces(_raw(reads)), separator))
+
+
+def socket_tokens_of(reads: Sequence[Read]) -> list[Token]:
+    """Find the tokens that came over a WebSocket, its handshake included."""
+    return _stamped(reads, _socket_frames(_raw(reads)))
+
+
+def _raw(reads: Sequence[Read]) -> bytes:
+    return b"".join(data for _, data in reads)
+
+
+def _stamped(reads: Sequence[Read], frames: Iterator[Piece]) -> list[Token]:
     ends = list(accumulate(len(data) for _, data in reads))
     found: list[Token] = []
-    for frame in _frames(_pieces(raw), separator):
+    for frame in frames:
         stamps = _STAMP.findall(frame.data)
         arrived = reads[bisect_right(ends, frame.end - 1)][0] / 1000
         found += [Token(int(stamp), arrived, len(stamps) == 1) for stamp in stamps]
@@ -77,3 +91,16 @@ def _frames(pieces: Iterator[Piece], separator: bytes) -> Iterator[Piece]:
         for frame in frames:
             left -= len(frame) + len(separator)
             yield Piece(frame, end - left)
+
+
+def _socket_frames(raw: bytes) -> Iterator[Piece]:
+    """Take the payloads out of the frames of a server, which aren't masked; a broken last one is left."""
+    at = raw.index(b"\r\n\r\n") + 4
+    while at + 2 <= len(raw):
+        size, begin = raw[at + 1], at + 2
+        if size >= _LONG:
+            begin += 2 if size == _LONG else 8
+            size = int.from_bytes(raw[at + 2 : begin])
+        at = begin + size
+        if at <= len(raw):
+            yield Piece(raw[begin:at], at)

@@ -1,11 +1,16 @@
 """The servers that scenarios start: a simulated model server and this one, each a process of its own."""
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loadtests.processes import Child, serving
+
+#: The processes, by the names under which figures call them.
+OURS, SIMULATOR, CLIENT = "chatserver", "simulator", "client"
 
 MODEL = "sim-chat:latest"
 #: More than any scenario asks for: what is measured is the work, not the limits.
@@ -20,20 +25,44 @@ _SETTINGS = {
     "log.format": "json",
 }
 
-#: A process and its address, `host:port`.
-Serving = AbstractAsyncContextManager[tuple[Child, str]]
+
+@dataclass(frozen=True)
+class Service:
+    """This server in front of a simulated model server."""
+
+    #: `host:port` of both.
+    address: str
+    upstream: str
+    #: The ids of their processes, by name.
+    pids: Mapping[str, int]
+    #: For files; gone afterwards.
+    folder: Path
 
 
-def simulator(seed: int, rate: float | None, parallel: int = SLOTS) -> Serving:
-    """Simulate a model server; without a rate it is as fast as it can be."""
-    options = {"port": 0, "parallel": parallel, "seed": seed, **({"rate": rate} if rate else {})}
+@asynccontextmanager
+async def service(
+    seed: int, rate: float | None, settings: Mapping[str, Any] | None = None
+) -> AsyncIterator[Service]:
+    """Start both; answers come with so many tokens a second, or as fast as they can."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
+        model_server, upstream = await stack.enter_async_context(_simulator(seed, rate))
+        server, address = await stack.enter_async_context(
+            _chatserver(folder / "data", upstream, settings or {})
+        )
+        yield Service(address, upstream, {OURS: server.pid, SIMULATOR: model_server.pid}, folder)
+
+
+def _simulator(seed: int, rate: float | None) -> AbstractAsyncContextManager[tuple[Child, str]]:
+    options = {"port": 0, "parallel": SLOTS, "seed": seed, **({"rate": rate} if rate else {})}
     given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return serving("chatserver", "simulate-ollama", *given)
 
 
-def chatserver(data: Path, upstream: str, settings: Mapping[str, Any] | None = None) -> Serving:
-    """Serve in front of `upstream` with `data` as its folder, and limits that nobody reaches."""
-    given = {**_SETTINGS, "server.data_dir": data, "ollama.urls": f"http://{upstream}", **(settings or {})}
+def _chatserver(
+    data: Path, upstream: str, settings: Mapping[str, Any]
+) -> AbstractAsyncContextManager[tuple[Child, str]]:
+    given = {**_SETTINGS, "server.data_dir": data, "ollama.urls": f"http://{upstream}", **settings}
     environment = {
         f"CHATSERVER_{name.replace('.', '__').upper()}": str(value) for name, value in given.items()
     }

@@ -8,9 +8,10 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from statistics import median
 
-from loadtests.bench import NGINX, OURS, SIMULATOR, Demand, bench
+from loadtests.bench import NGINX, Demand, bench
 from loadtests.load import Outcome
 from loadtests.measures import Curves, Figure, Plan, Result, at_least, quantiles
+from loadtests.servers import CLIENT, OURS, SIMULATOR
 
 #: Tokens a second of each stream.
 RATE = 20
@@ -56,7 +57,7 @@ def evaluate(outcomes: Outcomes) -> Result:
         "processor per token, nginx": Figure("µs", [one.cpu_us_per_token(NGINX) for one in nginx]),
         **{
             f"share of one core, {who}": Figure("%", [100 * one.cpu_s[who] / one.seconds for one in ours])
-            for who in (OURS, SIMULATOR, "client")
+            for who in (OURS, SIMULATOR, CLIENT)
         },
         "cores busy with something else": Figure("", [one.others for one in (*ours, *nginx)]),
     }
@@ -95,9 +96,7 @@ def _notes(outcomes: Outcomes) -> list[str]:
 
 
 def _shares(name: str, outcome: Outcome) -> str:
-    return ", ".join(
-        f"{who} {outcome.cpu_s[who] / outcome.seconds:.0%}" for who in (name, SIMULATOR, "client")
-    )
+    return ", ".join(f"{who} {outcome.cpu_s[who] / outcome.seconds:.0%}" for who in (name, SIMULATOR, CLIENT))
 
 
 def _middle(rounds: Sequence[Outcome]) -> Outcome:

@@ -7,9 +7,10 @@ only passes the same model server's stream on, and straight from the simulated m
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
-from loadtests.bench import DIRECT, NGINX, OURS, SIMULATOR, Demand, bench
+from loadtests.bench import DIRECT, NGINX, Demand, bench
 from loadtests.load import Outcome
 from loadtests.measures import Bars, Curves, Figure, Plan, Requirement, Result, at_least, at_most, quantiles
+from loadtests.servers import OURS, SIMULATOR
 
 #: Tokens a second of each stream.
 RATE = 50

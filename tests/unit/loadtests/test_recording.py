@@ -1,6 +1,6 @@
 import pytest
 
-from loadtests.recording import Token, status_of, tokens_of, while_all_ran
+from loadtests.recording import Token, socket_tokens_of, status_of, tokens_of, while_all_ran
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 FIRST, SECOND, THIRD = (1_795_254_538_515_066 + 20_000 * number for number in range(3))
@@ -57,3 +57,16 @@ def test_tokens_count_as_sent_together_while_every_stream_ran():
     late = [Token(sent, sent, alone=True) for sent in (20, 30, 40)]
     assert [token.sent for token in while_all_ran([early, late])] == [20, 30, 20, 30]
     assert while_all_ran([[], []]) == []
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+def test_tokens_of_a_websocket_are_found_in_frames_of_every_length(size: int):
+    short, long = line(FIRST), line(SECOND) + b"x" * 200
+    frames = b"\x81%c" % len(short) + short + b"\x89\x04ping" + b"\x81\x7e\x00%c" % len(long) + long
+    raw = b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + frames + b"\x81\x05brok"
+    reads = [(1000 * at, raw[at : at + size]) for at in range(0, len(raw), size)]
+    found = socket_tokens_of(reads)
+    assert [(token.sent, token.alone) for token in found] == [(FIRST, True), (SECOND, True)]
+    assert [token.arrived for token in found] == [
+        (raw.index(end) + len(end) - 1) // size * size for end in (short, long)
+    ]

@@ -1,5 +1,7 @@
+from dataclasses import replace
+
 from loadtests.load import Outcome, request
-from loadtests.scenarios import all_scenarios, many_streams, prompt
+from loadtests.scenarios import all_scenarios, idle_sockets, many_streams, prompt
 from loadtests.scenarios.token_cost import evaluate
 
 
@@ -65,3 +67,19 @@ def test_prompts_have_to_be_built_in_time_and_read_the_same_of_any_length():
     assert [requirement.reached for requirement in passing.requirements] == ["2 ms", "1.25 x", "64 rows"]
     failing = prompt.evaluate({50: built(1.0), 500: built(6.0), 5_000: built(12.0, 500)})
     assert [requirement.passed for requirement in failing.requirements] == [False, False, False]
+
+
+def test_memory_a_connection_is_judged_at_its_peak_and_every_connection_counts():
+    one = idle_sockets.Round(
+        kept=10_000,
+        opening_ms=0.5,
+        idle_kib=30,
+        streaming_kib=44,
+        idle_cores=0.01,
+        cores={"chatserver": 0.3, "simulator": 0.1, "client": 0.1},
+        delays_ms=[1.0, 50.0, 51.0, 60.0],
+    )
+    assert idle_sockets.evaluate([one]).passed
+    assert idle_sockets.evaluate([one]).figures["tokens in time"].median == 50
+    assert not idle_sockets.evaluate([one, replace(one, kept=9_999)]).passed
+    assert not idle_sockets.evaluate([replace(one, streaming_kib=46)]).passed
