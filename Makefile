@@ -61,7 +61,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
 $(NODE_MODULES): frontend_shim/package.json frontend_shim/package-lock.json
 	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major < 20 || (major == 20 && minor < 19) ? 1 : 0)' || { \
 		echo "Node 20.19 or newer is needed for the browser's part." >&2; exit 1; }
-	@npm install --no-save --silent --prefix frontend_shim
+	@npm ci --loglevel error --prefix frontend_shim >/dev/null
 	@touch $@
 
 # Each lock file keeps to the versions of the one before, so that one environment can hold them all.
@@ -70,6 +70,9 @@ lock: $(VENV)/uv
 	@$(LOCK) $(UPGRADE) pyproject.toml -o requirements/runtime.lock
 	@$(LOCK) $(UPGRADE) --group dev -c requirements/runtime.lock pyproject.toml -o requirements/dev.lock
 	@echo hatchling | $(LOCK) $(UPGRADE) -c requirements/dev.lock - -o requirements/build.lock
+# npm leaves out in silence what its registry doesn't have for other machines; the dry run says so and fails.
+	@npm $(if $(UPGRADE),update,install) --package-lock-only --loglevel error --prefix frontend_shim
+	@npm ci --dry-run --loglevel error --prefix frontend_shim >/dev/null
 
 $(VENV)/uv:
 	@$(PYTHON) -m venv $@

@@ -14,7 +14,7 @@ async def npm(*arguments: str, **environment: str) -> None:
     """Run npm in the browser's part; what it says is what a failure shows."""
     assert shutil.which("npm"), "These tests need Node 20.19 or newer with npm; see https://nodejs.org"
     if not (FRONTEND / "node_modules" / ".package-lock.json").exists():
-        await _run("npm", "ci", "--silent")
+        await _run("npm", "ci", "--loglevel", "error")
     await _run("npm", *arguments, **environment)
 
 
