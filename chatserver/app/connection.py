@@ -8,7 +8,7 @@ from asyncio import TimerHandle, Transport
 from dataclasses import dataclass
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from chatserver.access.frontier import SECURITY_HEADERS
 from chatserver.api.problems import problem_response
@@ -46,6 +46,8 @@ class Connection(HttpToolsProtocol):
         #: Bytes of it that the parser has given out, and bytes since the last request that it was given.
         self._head_parsed = 0
         self._head_read = 0
+        #: The request that is being answered; uvicorn itself knows the newest one only.
+        self._answering: RequestResponseCycle | None = None
         #: It speaks WebSocket now, by another protocol.
         self._upgraded = False
         #: Nothing that comes is looked at any more.
@@ -63,6 +65,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._clear_deadline()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -111,12 +116,19 @@ class Connection(HttpToolsProtocol):
         self._clear_deadline()
         if len(self.pipeline) >= _AHEAD:
             self._stop(RequestError(f"At most {_AHEAD} requests may be sent ahead."))
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            # A proxy before us may have looked at the other one.
+            self._stop(RequestError("A request is made to one host."))
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         # What else came with its last bytes is left out: no more than was read at once.
         self._head_read = 0
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what isn't HTTP, or was stopped, as everything else is answered."""

@@ -9,7 +9,10 @@ from typing import Any
 import orjson
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
+from chatserver.access.visitors import LOCAL
+from tests.harness.raw import request
 from tests.unit.app.test_serve import Serving, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -183,6 +186,7 @@ async def test_a_header_without_an_end_is_not_collected(one) -> None:
         b"GET / HTTP/1.1\r\nhost: a\r\n folded: b\r\n\r\n",
         b"GET / HTTP/1.1\r\nhost: a\nx: y\x00z\r\n\r\n",
         b"GET /\x80 HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
     ],
 )
 async def test_what_is_no_http_or_could_be_read_in_two_ways_is_refused(one, said) -> None:
@@ -201,6 +205,20 @@ async def test_requests_ahead_are_answered_in_order_up_to_a_bound(served, one) -
             while chunk := await greedy.reader.read(65536):
                 answered += chunk
         assert answered.count(b"HTTP/1.1 200") < 20
+
+
+async def test_who_goes_while_more_requests_wait_leaves_nothing_behind(served) -> None:
+    conversation = (await served.works.converse(principal=LOCAL)).id
+    events = f"/api/v1/conversations/{conversation}/events"
+    with capture_logs() as lines:
+        async with peer_of(served) as one:
+            one.say(request("GET", events, "accept: text/event-stream") + ASK)
+            await one.reader.readuntil(b"event: conversation")
+        # The one that is being answered hears of it, not only the newest.
+        async with asyncio.timeout(5):
+            while len(served.works.parts.readers):  # noqa: ASYNC110 - nobody is told of who goes
+                await asyncio.sleep(0.01)
+    assert lines == []
 
 
 async def test_beyond_so_many_sockets_a_new_one_is_told_and_closed(tmp_path) -> None:
