@@ -1,13 +1,76 @@
-"""A WebSocket's connection: one whose messages break the protocol learns why before it is cut."""
+"""A WebSocket's connection: who breaks the protocol learns why before it is cut, who floods is cut."""
+
+from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode
+from websockets.frames import CloseCode, Frame
+
+from chatserver.transports.outgoing import Flooded
 
 #: Seconds in which a peer may finish what it says; cut in the middle of it, it would never see the close.
 _LAST_WORDS_S = 1.0
+#: Bytes that it may say after the close. What was on its way fits in.
+_LAST_WORDS = 2**20
+#: Bytes looked at in one go: a read can bring tens of thousands of empty frames, and others wait meanwhile.
+_SLICE = 16 * 1024
+#: Frames a second that are no message: pings, pongs, pieces. Nobody has so many to send; each costs 3 µs.
+_FRAMES_A_SECOND = 2_000
+#: Pieces of a message kept apart; empty ones weigh nothing in the message's size.
+_PIECES = 256
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
+    def __init__(self, *args: Any, **given: Any) -> None:
+        super().__init__(*args, **given)
+        self._second = 0
+        self._frames = 0
+        self._after_close = 0
+
+    def data_received(self, data: bytes) -> None:
+        if self.close_sent:
+            self._after_close += len(data)
+            if self._after_close > _LAST_WORDS:
+                self.transport.close()
+        for at in range(0, len(data), _SLICE):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[at : at + _SLICE])
+
+    def handle_ping(self) -> None:
+        if not self._floods():
+            super().handle_ping()
+
+    def handle_pong(self, event: Frame) -> None:
+        if not self._floods():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        if not self._floods():
+            super().handle_cont(event)
+            if len(self.frames) > _PIECES:
+                self.frames = [b"".join(self.frames)]
+
+    def _floods(self) -> bool:
+        """Count a frame; with one too many the connection is closed, and what follows isn't looked at."""
+        if self.transport.is_closing():
+            return True
+        second = int(self.loop.time())
+        if second != self._second:
+            self._second, self._frames = second, 0
+        self._frames += 1
+        if self._frames <= _FRAMES_A_SECOND:
+            return False
+        self._cut(Flooded.close_code, Flooded.code)
+        return True
+
+    def _cut(self, code: int, reason: str) -> None:
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        if not self.close_sent:
+            self.close_sent = True
+            self.conn.fail(code, reason)
+            self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
+
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
             # uvicorn would take it for an error of ours.

@@ -138,18 +138,25 @@ class Connection:
                 return
             text = message.get("text")
             if len(self._inbox) >= _INBOX:
-                self._end_with(Flooded.close_code, Flooded.code)
-            else:
-                # A binary frame is answered like any other message that can't be read.
-                self._inbox.append(text or "")
-                self._work()
+                self._end_flooded()
+                # What else comes waits in the socket, until this task is ended.
+                await asyncio.get_running_loop().create_future()
+            # A binary frame is answered like any other message that can't be read.
+            self._inbox.append(text or "")
+            self._work()
 
     def _count_violation(self, code: int | None) -> None:
         """Count what ended the connection before it came here as a message."""
         if code == PayloadTooLarge.close_code:
             self._shared.metrics.rejected(PayloadTooLarge.code, "message_bytes")
+        elif code == Flooded.close_code:
+            self._shared.metrics.rejected(Flooded.code)
         elif code in _PROTOCOL_VIOLATIONS:
             self._shared.metrics.rejected(RequestError.code)
+
+    def _end_flooded(self) -> None:
+        self._shared.metrics.rejected(Flooded.code)
+        self._end_with(Flooded.close_code, Flooded.code)
 
     def _end_with(self, code: int, reason: str) -> None:
         self._close_with = (code, reason)
@@ -170,8 +177,8 @@ class Connection:
         while self._inbox and not self._outgoing.closing:
             try:
                 await self._act(self._inbox.popleft())
-            except Flooded as error:
-                self._end_with(error.close_code, error.code)
+            except Flooded:
+                self._end_flooded()
             except Exception:
                 log.exception("websocket_message_failed")
                 self._end_with(_OUR_FAULT, "internal error")

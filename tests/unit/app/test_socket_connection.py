@@ -7,7 +7,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 from websockets.frames import Opcode
 
-from tests.harness.raw import raw, raw_socket, request
+from tests.harness.raw import RawSocket, raw, raw_socket, request
 from tests.unit.app.test_connection import figure
 from tests.unit.app.test_serve import Serving, serving
 
@@ -61,3 +61,40 @@ async def test_a_handshake_that_cannot_be_read_is_refused(served) -> None:
             one.say(request("GET", "/api/v1/ws", *wish, *more))
             assert (await one.problem())["code"] == "bad_request"
             assert await one.rest() == b""
+
+
+@pytest.mark.parametrize("opcode", [Opcode.PING, Opcode.PONG, Opcode.CONT])
+async def test_frames_that_are_no_messages_come_in_bounded_numbers(served, opcode) -> None:
+    before = figure(served, "rejected_total", code="flood")
+    with capture_logs() as lines:
+        async with raw_socket(address(served)) as opened:
+            opened.say(Opcode.TEXT, b'{"type":"ping"}', fin=False)
+            for _ in range(10_000):
+                opened.say(opcode, b"", fin=opcode is not Opcode.CONT)
+            assert await opened.close_code() in {4429, None}
+        async with raw_socket(address(served)) as opened:
+            opened.say(Opcode.TEXT, b'{"type":', fin=False)
+            for _ in range(900):
+                opened.say(opcode, b" " if opcode is Opcode.CONT else b"", fin=opcode is not Opcode.CONT)
+            opened.say(Opcode.CONT, b'"ping"}')
+            assert await opened.frame() == {"type": "pong"}
+    assert lines == []
+    assert figure(served, "rejected_total", code="flood") == before + 1
+
+
+async def test_who_says_on_and_on_after_the_close_is_cut(served) -> None:
+    async def say_on(opened: RawSocket) -> None:
+        for _ in range(1000):
+            opened.raw.say(bytes(16_384))
+            await opened.raw.writer.drain()
+
+    async with raw_socket(address(served)) as opened:
+        opened.say(Opcode.TEXT, b"\xff")
+        with pytest.raises(ConnectionError):
+            await say_on(opened)
+
+
+async def test_who_says_nothing_after_the_close_is_cut(served) -> None:
+    async with raw_socket(address(served)) as opened:
+        opened.say(Opcode.TEXT, b"\xff")
+        assert (await opened.raw.rest())[:4] == b"\x88\x02\x03\xef"
