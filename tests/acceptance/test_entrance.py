@@ -1,11 +1,13 @@
 """Who is asking in open mode: cookies, origins, hosts, and tickets for where neither can be sent."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.harness.client import Client, Refused, client_of, read
+from tests.harness.client import CALL_S, Client, Refused, client_of, read
+from tests.harness.raw import raw, request
 from tests.harness.readers import read_whole
 from tests.harness.received import Received
 from tests.harness.service import EMBEDDER, Service
@@ -121,6 +123,24 @@ async def test_a_host_that_is_not_ours_is_refused_but_probes_are_answered(client
     assert (refused.value.problem["status"], refused.value.problem["code"]) == (403, "foreign_host")
     for path in ("/health/live", "/health/ready", "/metrics"):
         assert (await client.http.get(path, headers=host)).status_code == 200
+
+
+async def test_a_websocket_by_a_name_that_is_not_ours_is_let_in_only_to_be_told(service: Service) -> None:
+    handshake = request(
+        "GET",
+        "/api/v1/ws",
+        "upgrade: websocket",
+        "connection: upgrade",
+        "sec-websocket-version: 13",
+        "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==",
+        host="rebound.example",
+    )
+    async with raw(service.url) as one, asyncio.timeout(CALL_S):
+        one.say(handshake)
+        assert (await one.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        # A frame that closes: its length, its code, its reason.
+        assert (await one.reader.readexactly(4))[2:] == (4403).to_bytes(2)
+        assert await one.reader.readexactly(12) == b"foreign_host"
 
 
 async def test_a_page_elsewhere_is_nobody_until_it_has_fetched_a_ticket(service: Service) -> None:
