@@ -36,8 +36,8 @@ class Summary:
 
     text: str
     tokens: int
-    #: The last message that it stands for, and how many it stands for in all.
-    reaches: str
+    #: The last message that it stands for, None where it is none, and how many it stands for in all.
+    reaches: str | None
     messages: int
 
 
