@@ -12,6 +12,7 @@ from chatserver.chat.operations import idempotency
 from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
 from chatserver.context.window import Window
 from chatserver.engine.prompts import Prompts
+from chatserver.context.titling import first_words
 from chatserver.errors import Invalid
 from chatserver.generation.clock import Clock
 from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id
@@ -117,6 +118,7 @@ class Conversing:
                 lane=Lane.INTERACTIVE,
                 ref=key,
                 idempotency=known_by,
+                title=first_words(turn.content),
                 reply=accepted_turn,
                 now_ms=self.clock.wall_ms(),
                 counted=await self.prompts.count(model, turn.content),

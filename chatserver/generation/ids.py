@@ -7,11 +7,12 @@ import time
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_CHARACTERS = 10
 _RANDOM_CHARACTERS = 12
-_ID = re.compile(r"(conv|msg|gen)_[0-9a-hjkmnp-tv-z]{22}")
+_ID = re.compile(r"(conv|msg|gen|sum)_[0-9a-hjkmnp-tv-z]{22}")
 
 CONVERSATION = "conv"
 MESSAGE = "msg"
 GENERATION = "gen"
+SUMMARY = "sum"
 
 _last_ms = 0
 _last_random = 0

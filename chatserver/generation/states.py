@@ -35,6 +35,13 @@ class Lane(StrEnum):
     BACKGROUND = "background"
 
 
+class Purpose(StrEnum):
+    """What the server wants a generation for that nobody has asked for."""
+
+    TITLE = "title"
+    SUMMARY = "summary"
+
+
 UNFINISHED = frozenset({Status.QUEUED, Status.RUNNING})
 
 #: Running may follow running: a new owner takes over from a dead one. Ending needs ownership, so

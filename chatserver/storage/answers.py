@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, func, insert, update
 
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane
@@ -15,7 +15,14 @@ from chatserver.storage.tables import conversations, generations, messages
 _TOUCH = (
     update(conversations)
     .where(conversations.c.id == bindparam("of_conversation"))
-    .values(leaf=bindparam("new_leaf"), own_change=bindparam("number"), active_at=bindparam("now"))
+    .values(
+        leaf=bindparam("new_leaf"),
+        title=func.coalesce(
+            conversations.c.title, bindparam("first_title", type_=conversations.c.title.type)
+        ),
+        own_change=bindparam("number"),
+        active_at=bindparam("now"),
+    )
 )
 
 
@@ -56,14 +63,22 @@ class Answers:
         self._touched: dict[str, dict[str, Any]] = {}
 
     def add(
-        self, command: NewAnswer, question: str, depth: int | None, retry_of: str | None = None
+        self,
+        command: NewAnswer,
+        question: str,
+        depth: int | None,
+        *,
+        retry_of: str | None = None,
+        title: str | None = None,
     ) -> Generation:
-        """Add an answer, which becomes its conversation's leaf."""
+        """Add an answer, which becomes its conversation's leaf; `title` is for one that has none yet."""
         self._add_message(command, question, depth)
         generation = self._add_generation(command, retry_of)
+        before = self._touched.get(command.conversation, {})
         self._touched[command.conversation] = {
             "of_conversation": command.conversation,
             "new_leaf": command.answer_id,
+            "first_title": before.get("first_title") or title,
             "number": self._numbering.next(command.conversation),
             "now": command.now_ms,
         }

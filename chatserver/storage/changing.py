@@ -17,7 +17,7 @@ from chatserver.storage.rows import conversation_of, select_conversations
 from chatserver.storage.tables import conversations
 
 #: Columns that somebody may change.
-_CHANGEABLE = ("title", "title_by_hand", "model", "system", "leaf")
+_CHANGEABLE = ("title", "title_by_hand", "title_made", "model", "system", "leaf")
 _SAVE = (
     update(conversations)
     .where(conversations.c.id == bindparam("of_conversation"))
@@ -97,6 +97,7 @@ class _Plan:
         wanted: dict[str, Any] = dict(command.changes)
         if "title" in wanted:
             wanted["title_by_hand"] = wanted["title"] is not None
+            wanted["title_made"] = False
         if "leaf" in wanted:
             wanted["leaf"] = self._leaves[command.conversation, wanted["leaf"]]
             if wanted["leaf"] is None:

@@ -87,6 +87,7 @@ def _begun(command: CreateConversation) -> Conversation:
         principal=command.principal,
         title=command.title,
         title_by_hand=command.title is not None,
+        title_made=False,
         model=command.model,
         system=command.system,
         leaf=None,

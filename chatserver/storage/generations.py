@@ -84,16 +84,18 @@ class Generations:
 
     async def get(self, principal: Principal, generation: str) -> Generation:
         found = await self.find(generation)
-        if found is None or found.principal != principal:
+        if found is None or found.principal != principal or found.purpose is not None:
             raise NotFound
         return found
 
     async def page(
         self, principal: Principal, status: Status | None, limit: int, cursor: str | None
     ) -> Page[Generation]:
-        """Newest first."""
+        """Newest first. Housekeeping is nobody's own work."""
         query = select_generations().where(
-            generations.c.tenant == principal.tenant, generations.c.user == principal.user
+            generations.c.tenant == principal.tenant,
+            generations.c.user == principal.user,
+            generations.c.purpose.is_(None),
         )
         if status is not None:
             query = query.where(generations.c.status == status.value)
@@ -114,8 +116,9 @@ class Generations:
         return found[0] if found else None
 
     async def unfinished(self) -> list[Generation]:
-        """All that is queued or running, oldest first."""
-        return await self._load(select_generations().where(unfinished).order_by(generations.c.id))
+        """All that people asked for and that is queued or running, oldest first."""
+        query = select_generations().where(unfinished, generations.c.purpose.is_(None))
+        return await self._load(query.order_by(generations.c.id))
 
     async def ended(self, ids: Sequence[str]) -> list[Generation]:
         """Those of them that have ended."""

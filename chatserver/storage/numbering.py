@@ -34,6 +34,9 @@ class Numbering:
         query = _COUNTERS.where(conversations.c.id.in_(wanted)).with_for_update()
         return cls({row.id: row.change for row in await connection.execute(query)})
 
+    def __contains__(self, conversation: str) -> bool:
+        return conversation in self._newest
+
     def next(self, conversation: str) -> int:
         self._newest[conversation] += 1
         self._changed.add(conversation)

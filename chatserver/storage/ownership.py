@@ -19,7 +19,7 @@ _STATES = select(
         generations.c[name]
         for name in (
             *("id", "status", "epoch", "owner", "attempts", "cancel", "conversation", "message"),
-            *("reason", "sha256", "final_epoch", "final_n", "ended_at"),
+            *("purpose", "reason", "sha256", "final_epoch", "final_n", "ended_at"),
         )
     )
 ).order_by(generations.c.id)
@@ -43,6 +43,7 @@ class State:
     owner: str | None
     attempts: int
     cancel: bool
+    #: Whose watchers are told of what moves.
     conversation: str | None
     message: str | None
     #: What tells its end from any other; None while it hasn't ended.
@@ -66,7 +67,8 @@ class States:
                 owner=row.owner,
                 attempts=row.attempts,
                 cancel=row.cancel,
-                conversation=row.conversation,
+                # Nobody is told of housekeeping.
+                conversation=row.conversation if row.purpose is None else None,
                 message=row.message,
                 end=_end_of(row),
             )

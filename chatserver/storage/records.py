@@ -6,7 +6,7 @@ from typing import Any, Generic, Literal, TypeVar
 from chatserver.generation.pieces import Fault, Usage
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
-from chatserver.generation.states import Lane, Reason, Status
+from chatserver.generation.states import Lane, Purpose, Reason, Status
 
 T = TypeVar("T")
 Role = Literal["user", "assistant", "system", "tool"]
@@ -19,6 +19,8 @@ class Conversation:
     title: str | None
     #: A person has set it: nothing automatic may overwrite it.
     title_by_hand: bool
+    #: A model has made it: it needs no other.
+    title_made: bool
     model: str | None
     system: str | None
     #: The message at which the current branch ends; None while there is none.
@@ -62,6 +64,8 @@ class Generation:
     status: Status
     reason: Reason | None
     lane: Lane
+    #: Of housekeeping; None for what people asked for.
+    purpose: Purpose | None
     model: str
     request: dict[str, Any]
     epoch: int
@@ -122,6 +126,21 @@ class Transcript:
 
     system: str | None
     said: tuple[Said, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What stands for the beginning of a branch."""
+
+    id: str
+    conversation: str
+    #: The newest message it stands for; None while it stands for none.
+    message: str | None
+    #: How many messages of the branch that makes.
+    covers: int
+    text: str
+    by_hand: bool
+    created_at: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from sqlalchemy import Row, Select, select
 from chatserver.generation.pieces import Fault, Usage
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
-from chatserver.generation.states import Lane, Reason, Status
-from chatserver.storage.records import Conversation, Counted, Generation, Message
+from chatserver.generation.states import Lane, Purpose, Reason, Status
+from chatserver.storage.records import Conversation, Counted, Generation, Message, Summary
 from chatserver.storage.tables import conversations, generations, messages
 
 _UNCOUNTED = {"tokens": None, "counter": None}
@@ -38,6 +38,7 @@ def conversation_of(row: Row[Any]) -> Conversation:
         principal=Principal(row.tenant, row.user),
         title=row.title,
         title_by_hand=row.title_by_hand,
+        title_made=row.title_made,
         model=row.model,
         system=row.system,
         leaf=row.leaf,
@@ -75,6 +76,7 @@ def generation_of(row: Row[Any]) -> Generation:
         status=status,
         reason=Reason(row.reason) if row.reason else None,
         lane=Lane(row.lane),
+        purpose=Purpose(row.purpose) if row.purpose else None,
         model=row.model,
         request=row.request,
         epoch=row.epoch,
@@ -100,6 +102,19 @@ def generation_of(row: Row[Any]) -> Generation:
     )
 
 
+def summary_of(row: Row[Any]) -> Summary:
+    return Summary(
+        id=row.id,
+        conversation=row.conversation,
+        message=row.message,
+        covers=row.covers,
+        text=row.text,
+        # SQLite has numbers for it.
+        by_hand=bool(row.by_hand),
+        created_at=row.created_at,
+    )
+
+
 def accepted_generation(
     *,
     id: str,  # noqa: A002 - the column's name
@@ -116,6 +131,7 @@ def accepted_generation(
     expires_at: int | None = None,
     retry_of: str | None = None,
     change: int | None = None,
+    purpose: Purpose | None = None,
 ) -> Generation:
     """A new one: claimed, it runs at once under the first epoch; else it waits at its owner."""
     return Generation(
@@ -126,6 +142,7 @@ def accepted_generation(
         status=Status.RUNNING if claimed else Status.QUEUED,
         reason=None,
         lane=lane,
+        purpose=purpose,
         model=model,
         request=request,
         epoch=int(claimed),
@@ -161,6 +178,7 @@ def row_of_generation(generation: Generation) -> dict[str, Any]:
         "message": generation.message,
         "status": generation.status.value,
         "lane": generation.lane.value,
+        "purpose": generation.purpose,
         "model": generation.model,
         "request": generation.request,
         "epoch": generation.epoch,
@@ -183,6 +201,7 @@ def row_of_conversation(conversation: Conversation) -> dict[str, Any]:
         "user": conversation.principal.user,
         "title": conversation.title,
         "title_by_hand": conversation.title_by_hand,
+        "title_made": conversation.title_made,
         "model": conversation.model,
         "system": conversation.system,
         "leaf": conversation.leaf,
@@ -210,3 +229,15 @@ def row_of_message(message: Message) -> dict[str, Any]:
 def columns_of_count(counted: Counted | None) -> dict[str, Any]:
     """How many tokens a message's content has, where that was counted."""
     return {"tokens": counted.tokens, "counter": counted.counter} if counted else _UNCOUNTED
+
+
+def row_of_summary(summary: Summary) -> dict[str, Any]:
+    return {
+        "id": summary.id,
+        "conversation": summary.conversation,
+        "message": summary.message,
+        "covers": summary.covers,
+        "text": summary.text,
+        "by_hand": summary.by_hand,
+        "created_at": summary.created_at,
+    }

@@ -64,6 +64,8 @@ conversations = Table(
     Column("title", Text),
     # Set by a person: nothing automatic may overwrite it.
     Column("title_by_hand", Boolean, nullable=False, server_default=false()),
+    # Made by a model: it needs no other.
+    Column("title_made", Boolean, nullable=False, server_default=false()),
     Column("model", Text),
     Column("system", Text),
     # The two tables point at each other, so one of the keys has to be made after both.
@@ -110,6 +112,8 @@ generations = Table(
     Column("status", Text, nullable=False),
     Column("reason", Text),
     Column("lane", Text, nullable=False),
+    # Of the server's own housekeeping, which goes as soon as it has served; null for what people asked for.
+    Column("purpose", Text),
     Column("model", Text, nullable=False),
     Column("request", Json, nullable=False),
     Column("epoch", BigInteger, nullable=False),
@@ -154,6 +158,7 @@ instances = Table(
     # By the database's clock; renewed as long as the process lives.
     Column("lease_until", BigInteger, nullable=False),
 )
+Index("ix_generations_housekeeping", generations.c.id, **_where(generations.c.purpose.is_not(None)))
 
 checkpoints = Table(
     "checkpoints",
@@ -165,6 +170,22 @@ checkpoints = Table(
     Column("text", Text, nullable=False),
     PrimaryKeyConstraint("generation", "attempt", "seq", "channel"),
 )
+
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("conversation", Text, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    # The newest message it stands for; null while it stands for none, as one set by hand early.
+    Column("message", Text, ForeignKey("messages.id", ondelete="CASCADE")),
+    # How many messages of the branch that makes.
+    Column("covers", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("by_hand", Boolean, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+Index(None, summaries.c.conversation, summaries.c.id)
+Index(None, summaries.c.message, summaries.c.id)
 
 idempotency = Table(
     "idempotency",

@@ -59,6 +59,8 @@ class AcceptTurn(Command[Accepted]):
     lane: Lane
     ref: str | None
     idempotency: Idempotency | None
+    #: What the conversation is called from now on if it has no title yet.
+    title: str
     #: Makes the answer that is stored under the key; called only where there is one.
     reply: Callable[[Accepted], Stored]
     now_ms: int
@@ -182,7 +184,7 @@ class _Plan:
     def _add_answer(self, command: AcceptTurn) -> Generation:
         conversation, answer = command.conversation, command.answer_id
         depth = self._deeper(command.message_id, answer)
-        generation = self._answers.add(command, command.message_id, depth)
+        generation = self._answers.add(command, command.message_id, depth, title=command.title)
         # What the turns after it find.
         self._beside[conversation, command.message_id] = [answer]
         self._targets[conversation].leaf = answer

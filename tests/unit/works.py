@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from chatserver.app import parts as composition
 from chatserver.app.application import build_application
 from chatserver.app.parts import Parts, assemble
+from chatserver.context.titling import first_words
 from chatserver.engine.engine import Engine
 from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Feed
@@ -146,6 +147,7 @@ class Works:
                     lane=Lane.INTERACTIVE,
                     ref=None,
                     idempotency=None,
+                    title=first_words(said),
                     reply=lambda _: Stored(202, b"{}"),
                     now_ms=self.parts.clock.wall_ms(),
                 )
@@ -197,6 +199,12 @@ class Works:
             stats: dict[str, Any] = orjson.loads(answer.content)
         assert {name: stats[name] for name in wanted} == wanted
         return stats
+
+    async def bodies(self, last: int) -> list[dict[str, Any]]:
+        """Give the last requests that the simulated Ollama got, oldest first."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, verify=False) as http:
+            answer = await http.get("/_sim/requests", params={"last": last})
+        return [request["body"] for request in answer.json()]
 
     @asynccontextmanager
     async def store_away(self) -> AsyncIterator[None]:
@@ -258,7 +266,13 @@ def has_text(log: TokenLog) -> bool:
 def settings_of(folder: Path, urls: tuple[str, ...], **more: Any) -> Settings:
     """Settings as `settings_of(folder, urls, ollama__slots=1)`."""
     given = {name.replace("__", "."): value for name, value in more.items()}
-    base = {"ollama.urls": urls, "ollama.model": MODEL, "server.data_dir": str(folder)}
+    base = {
+        "ollama.urls": urls,
+        "ollama.model": MODEL,
+        "server.data_dir": str(folder),
+        # The model gets only what a test asks it, except where titles are the test.
+        "housekeeping.titles": False,
+    }
     return load(None, {}, base | given).settings
 
 

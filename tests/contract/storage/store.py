@@ -9,21 +9,23 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id
+from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, SUMMARY, new_id
 from chatserver.generation.log import text_sha256
 from chatserver.generation.pieces import Usage
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
-from chatserver.generation.states import Lane, Reason, Status
 from chatserver.storage.connection import Connection
+from chatserver.generation.states import Lane, Purpose, Reason, Status
 from chatserver.storage.conversations import Conversations, CreateConversation
 from chatserver.storage.database import Database
 from chatserver.storage.generations import AcceptGeneration, Generations
+from chatserver.storage.housekeeping import AcceptHousekeeping
 from chatserver.storage.lifecycle import Finish
 from chatserver.storage.messages import Messages
 from chatserver.storage.options import DatabaseOptions
-from chatserver.storage.records import Accepted, Conversation, Generation, Idempotency, Stored
 from chatserver.storage.regenerating import Regenerate
+from chatserver.storage.records import Accepted, Conversation, Generation, Idempotency, Stored, Summary
+from chatserver.storage.summaries import SaveSummary, Summaries
 from chatserver.storage.turns import AcceptTurn, Current
 from chatserver.storage.writer import Writer, WriterOptions
 
@@ -45,6 +47,7 @@ class Store:
         self.conversations = Conversations(database)
         self.messages = Messages(database)
         self.generations = Generations(database)
+        self.summaries = Summaries(database)
         #: What `on_commit` was called with, and the sizes that `observe` was.
         self.commits = commits
         self.groups: list[int] = []
@@ -96,6 +99,7 @@ def turn(conversation: Conversation | str, content: str = "Hello?", **more) -> A
         lane=Lane.INTERACTIVE,
         ref=None,
         idempotency=None,
+        title="First words",
         reply=reply,
         now_ms=NOW,
     )
@@ -139,6 +143,25 @@ def work(**more) -> AcceptGeneration:
         now_ms=NOW,
     )
     return replace(command, **more)
+
+
+def chore(conversation: Conversation, **more) -> AcceptHousekeeping:
+    command = AcceptHousekeeping(
+        generation_id=new_id(GENERATION),
+        principal=conversation.principal,
+        conversation=conversation.id,
+        purpose=Purpose.SUMMARY,
+        model="llama",
+        request={"messages": [{"role": "user", "content": "Summarise."}]},
+        owner=None,
+        now_ms=NOW,
+    )
+    return replace(command, **more)
+
+
+def save(conversation: Conversation, message: str, text: str, newest: str | None) -> SaveSummary:
+    summary = Summary(new_id(SUMMARY), conversation.id, message, 1, text, by_hand=False, created_at=NOW)
+    return SaveSummary(summary, newest)
 
 
 def finish(generation: Generation, text: str = "Hi.", **more) -> Finish:

@@ -12,19 +12,35 @@ import asyncpg
 import pytest
 from sqlalchemy import Engine, event
 
+from chatserver.generation.ids import SUMMARY, new_id
 from chatserver.generation.pieces import Channel
 from chatserver.generation.states import Status
 from chatserver.storage.changing import ChangeConversation
 from chatserver.storage.checkpoints import Checkpoint, Part
 from chatserver.storage.deleting import DeleteConversation
+from chatserver.storage.housekeeping import ForgetAllHousekeeping, ForgetHousekeeping
 from chatserver.storage.keys import KEPT_MS, ForgetKeys
 from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim
 from chatserver.storage.postgresql import PostgresDatabase
+from chatserver.storage.summaries import SetSummary
 from chatserver.storage.tables import metadata
-from tests.contract.storage.store import ALICE, NOW, Store, again, begin, finish, key, turn, work
+from chatserver.storage.titles import GiveTitle
+from tests.contract.storage.store import (
+    ALICE,
+    NOW,
+    Store,
+    again,
+    begin,
+    chore,
+    finish,
+    key,
+    save,
+    turn,
+    work,
+)
 
-# The one index that is read whole holds nothing but what is asked for.
-_SCAN = re.compile(r"SCAN (\w+)(?! USING INDEX ix_generations_unfinished)\b")
+# The indexes that are read whole hold nothing but what is asked for.
+_SCAN = re.compile(r"SCAN (\w+)(?! USING INDEX ix_generations_(?:unfinished|housekeeping))\b")
 _SORT = re.compile(r"USE TEMP B-TREE FOR ORDER BY")
 _NO_QUERIES = ("BEGIN", "PRAGMA", "SET", "SHOW")
 
@@ -55,6 +71,9 @@ _ROWS = """
     INSERT INTO idempotency (tenant, "user", key, fingerprint, status, body, generation, created_at)
         SELECT tenant, "user", 'key ' || id, 'one', 202, '{}', id, 1800000000000 + created_at
         FROM generations;
+    INSERT INTO summaries (id, conversation, message, covers, text, by_hand, created_at)
+        SELECT 'sum_' || id, conversation, id, 5, 'words', false, created_at FROM messages
+        WHERE created_at % 5 = 0;
     ANALYZE
 """
 
@@ -81,6 +100,15 @@ async def do_everything(store: Store) -> None:
     await store.submit(again(conversation, generation.message))
     await store.generations.of_message(generation.message)
     await store.submit(ForgetKeys(NOW))
+    await store.submit(chore(conversation))
+    await store.submit(ForgetHousekeeping(generation.id))
+    await store.submit(ForgetAllHousekeeping())
+    await store.submit(GiveTitle(conversation.id, "A title"))
+    await store.submit(SetSummary(new_id(SUMMARY), ALICE, conversation.id, "All", NOW))
+    await store.submit(SetSummary(new_id(SUMMARY), ALICE, conversation.id, "All of it", NOW))
+    await store.submit(save(conversation, accepted.message.id, "More", None))
+    await store.summaries.on_branch(conversation.id, accepted.message.id)
+    await store.summaries.departed(conversation.id, accepted.message.id, 5)
     await store.submit(ChangeConversation(ALICE, conversation.id, {"leaf": accepted.message.id}))
     await read_everything(store, conversation.id, accepted.message.id, generation.id)
     await store.submit(DeleteConversation(ALICE, conversation.id))

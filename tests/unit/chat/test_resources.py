@@ -90,7 +90,7 @@ def test_an_ended_generation_shows_what_the_store_has_whatever_its_feed_says() -
 
 def test_a_conversation_and_a_message_keep_what_clients_need_and_nothing_of_their_owner() -> None:
     conversation = ConversationResource.of(
-        Conversation("conv_1", ALICE, "Title", True, None, None, "msg_2", 7, 5, 0, 1000)
+        Conversation("conv_1", ALICE, "Title", True, False, None, None, "msg_2", 7, 5, 0, 1000)
     )
     message = MessageResource.of(
         Message("msg_1", "conv_1", None, "user", "Hi", None, "r1", 3, 0, Status.COMPLETED, None, ("msg_1",))
