@@ -24,6 +24,9 @@ _SPEAKER = re.compile(
     re.IGNORECASE,
 )
 _LIMIT = re.compile(r"(\d{1,5})[ -]?(words?|tokens?|palavras?)", re.IGNORECASE)
+#: What a summary is to have as it was said.
+_TO_KEEP = re.compile(r"^keep these[^:\n]*: (?P<names>.+?)\.?$", re.IGNORECASE | re.MULTILINE)
+_NAMED: dict[Language, str] = {"en": "Also named were", "pt": "Também se falou de"}
 _DETAIL = re.compile(r"\d|(?<=[a-zà-ÿ,] )[A-ZÀ-Þ]\w+")
 _LEAST_WORDS = 4
 _DEFAULT_TOKENS = 150
@@ -45,11 +48,24 @@ def summarise(reading: Reading) -> str | None:
     by_instruction = bool(_INSTRUCTED.search(" ".join(sentences(reading.instructions)[:2])))
     if not by_instruction and not _asked_by(reading.question):
         return None
-    lines = list(_lines(list(_source(reading, whole=by_instruction)), reading.language))
+    said = list(_source(reading, whole=by_instruction))
+    told = {fact.key: fact for one in said if one.by_person for fact in facts_in(one.text)}
+    facts = [_fact_line(fact, reading.language) for fact in told.values()]
+    lines = [*facts, *_named(reading, said, facts), *_lines(said, [fact.value for fact in told.values()])]
     if not lines:
         return reading.say("summary_empty")
     limit = _token_limit(f"{reading.instructions} {reading.question}")
     return "\n".join(_within(limit, [reading.say("summary_intro"), *lines]))
+
+
+def _named(reading: Reading, said: Sequence[_Said], facts: Sequence[str]) -> Iterator[str]:
+    """Name what the instructions want to be kept, if it was said and isn't kept already."""
+    wanted = _TO_KEEP.search(reading.instructions)
+    kept, talk = "\n".join(facts), "\n".join(one.text for one in said)
+    names = wanted["names"].split("; ") if wanted else []
+    missing = [name for name in names if name not in kept and name in talk]
+    if missing:
+        yield f"- {_NAMED[reading.language]} {', '.join(missing)}."
 
 
 def _asked_by(question: str) -> bool:
@@ -81,18 +97,14 @@ def _transcript(lines: Sequence[str]) -> Iterator[_Said]:
             yield _Said(line, by_person)
 
 
-def _lines(said: Sequence[_Said], language: Language) -> Iterator[str]:
-    facts: dict[str, Fact] = {}
-    rest: list[_Said] = []
-    for one in said:
-        found = list(facts_in(one.text)) if one.by_person else []
-        facts.update((fact.key, fact) for fact in found)
-        if not found and _is_worth_keeping(one):
-            rest.append(one)
-    for fact in facts.values():
-        key = localised(fact.key, language)
-        yield f"- {key[0].upper()}{key[1:]}: {fact.value}"
-    told = [fact.value for fact in facts.values()]
+def _fact_line(fact: Fact, language: Language) -> str:
+    key = localised(fact.key, language)
+    return f"- {key[0].upper()}{key[1:]}: {fact.value}"
+
+
+def _lines(said: Sequence[_Said], told: Sequence[str]) -> Iterator[str]:
+    """Give the sentences that are worth keeping beside what was told as a fact."""
+    rest = [one for one in said if not _tells_facts(one) and _is_worth_keeping(one)]
     # Sorting is stable, so equals keep the order in which they were said.
     for one in sorted(dict.fromkeys(rest), key=_weight):
         # A model often says again what it was told.
@@ -100,8 +112,14 @@ def _lines(said: Sequence[_Said], language: Language) -> Iterator[str]:
             yield one.text if one.text.startswith("- ") else f"- {one.text}"
 
 
+def _tells_facts(said: _Said) -> bool:
+    return said.by_person and any(True for _ in facts_in(said.text))
+
+
 def _is_worth_keeping(said: _Said) -> bool:
     """Leave out questions, requests, courtesies and markup; of the model keep only details."""
+    if any(named in said.text for named in _NAMED.values()):
+        return False
     words = words_of(said.text)
     if len(words) < _LEAST_WORDS or said.text.endswith(("?", ":")) or said.text.startswith(("|", "`", "#")):
         return False

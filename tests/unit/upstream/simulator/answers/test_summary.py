@@ -66,3 +66,15 @@ def test_summaries_in_portuguese(ask) -> None:
 
 def test_nothing_to_summarise_is_said(ask) -> None:
     assert ask("Summarise our conversation.") == "There is nothing to summarise yet."
+
+
+def test_a_summary_has_what_its_instructions_want_kept_if_it_was_said(ask) -> None:
+    pasted = "user: my name is Ana. Tell me about Rome in 1960.\nassistant: It was hot."
+    system = "Update the summary.\nKeep these as they are: 1960; Rome; Ana; Atlantis."
+    assert ask(pasted, system=system).splitlines()[1:] == ["- Name: Ana", "- Also named were 1960, Rome."]
+
+
+def test_a_summary_does_not_say_again_what_the_one_before_has_named(ask) -> None:
+    pasted = "- Also named were Rome, Porto.\nuser: Tell me about Oslo."
+    system = "Update the summary.\nKeep these as they are: Oslo; Rome."
+    assert ask(pasted, system=system).splitlines()[1:] == ["- Also named were Oslo, Rome."]
