@@ -11,7 +11,9 @@ from chatserver.chat.watching import Watchers
 from chatserver.context.measures import Measures
 from chatserver.context.vocabulary_files import VocabularyFiles
 from chatserver.engine.checkpoints import Checkpoints
+from chatserver.engine.chores import Chores
 from chatserver.engine.engine import Engine
+from chatserver.engine.housekeeping import Errand, Housekeeping
 from chatserver.engine.patience import Patience
 from chatserver.engine.peers import Peers
 from chatserver.engine.prompts import Prompts
@@ -20,6 +22,8 @@ from chatserver.engine.recovery import recover
 from chatserver.engine.runner import Runner
 from chatserver.engine.shelf import Shelf
 from chatserver.engine.slots import Slots
+from chatserver.engine.summaries import Summarise
+from chatserver.engine.titles import Entitle
 from chatserver.errors import Unavailable
 from chatserver.generation.clock import Clock, SystemClock
 from chatserver.settings import Settings
@@ -27,12 +31,14 @@ from chatserver.storage.conversations import Conversations
 from chatserver.storage.database import Database
 from chatserver.storage.folder import DataFolder
 from chatserver.storage.generations import Generations
+from chatserver.storage.housekeeping import ForgetLeftHousekeeping
 from chatserver.storage.instances import Instances
 from chatserver.storage.keys import Repeats
 from chatserver.storage.messages import Messages
 from chatserver.storage.options import DatabaseOptions
 from chatserver.storage.postgresql import is_server
 from chatserver.storage.serving_lock import ServingLock
+from chatserver.storage.summaries import Summaries
 from chatserver.storage.writer import Writer, WriterOptions
 from chatserver.telemetry.metrics import Lane, Metrics
 from chatserver.transports.readers import Readers
@@ -51,6 +57,7 @@ class Store:
     conversations: Conversations
     messages: Messages
     generations: Generations
+    summaries: Summaries
     repeats: Repeats
 
 
@@ -71,6 +78,7 @@ class Parts:
     prompts: Prompts
     peers: Peers
     engine: Engine
+    housekeeping: Housekeeping
     checkpoints: Checkpoints
     #: What keeps other processes off a database on a server; a file's folder is locked instead.
     serving_lock: ServingLock | None
@@ -102,9 +110,10 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             Measures(fleet, VocabularyFiles(folder.path / "vocabularies"), clock)
         )
         prompts = Prompts(
-            fleet,
-            measures,
-            store.messages,
+            fleet=fleet,
+            measures=measures,
+            messages=store.messages,
+            summaries=store.summaries,
             ollama=settings.ollama,
             generation=settings.generation,
             context=settings.context,
@@ -129,6 +138,11 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             engine=(
                 engine := _make_engine(settings, store, prompts, peers, clock, metrics, patience=patience)
             ),
+            housekeeping=(
+                housekeeping := _make_housekeeping(
+                    settings, store, prompts=prompts, engine=engine, clock=clock, metrics=metrics
+                )
+            ),
             checkpoints=Checkpoints(engine.jobs, store.writer, settings.store.checkpoint_ms / 1000),
         )
         metrics.watch_generations(engine.counts)
@@ -139,6 +153,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         # Last in, first out: what the runs have grown by is saved before they are stopped.
         stack.push_async_callback(engine.close)
         stack.push_async_callback(parts.checkpoints.save)
+        stack.push_async_callback(housekeeping.close)
         yield parts
 
 
@@ -171,12 +186,15 @@ async def _open_store(
             observe=metrics.committed,
         )
     )
+    # Nobody waits for it any more.
+    await writer.submit(ForgetLeftHousekeeping())
     return Store(
         database,
         writer,
         Conversations(database),
         Messages(database),
         Generations(database),
+        Summaries(database),
         Repeats(database),
     )
 
@@ -233,6 +251,21 @@ def _make_engine(  # noqa: PLR0917 - the parts it is made of
         most_each=settings.limits.outstanding_per_user,
         make_runner=make_runner,
     )
+
+
+def _make_housekeeping(
+    settings: Settings, store: Store, *, prompts: Prompts, engine: Engine, clock: Clock, metrics: Metrics
+) -> Housekeeping:
+    options = settings.housekeeping
+    chores = Chores(engine, store.writer, clock)
+    errands: list[Errand] = []
+    if options.titles:
+        errands.append(Entitle(chores, store.conversations, store.messages, metrics))
+    if options.summaries:
+        errands.append(Summarise(chores, prompts, store.summaries, metrics, options))
+    housekeeping = Housekeeping(chores, errands, options.waiting)
+    engine.on_done = housekeeping.done
+    return housekeeping
 
 
 def _lanes(engine: Engine) -> dict[str, Lane]:

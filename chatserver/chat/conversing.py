@@ -10,9 +10,9 @@ from chatserver.access.allowance import Caller
 from chatserver.chat.accepting import Accepting, Receipt
 from chatserver.chat.operations import idempotency
 from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
+from chatserver.context.titling import first_words
 from chatserver.context.window import Window
 from chatserver.engine.prompts import Prompts
-from chatserver.context.titling import first_words
 from chatserver.errors import Invalid
 from chatserver.generation.clock import Clock
 from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id

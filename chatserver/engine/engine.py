@@ -69,6 +69,8 @@ class Engine:
         self._most_waiting = most_waiting
         self._most_each = most_each
         self._jobs: dict[str, Job] = {}
+        #: Those of them that are housekeeping.
+        self._chores: set[Job] = set()
         #: How many of them each account has.
         self._unfinished: Counter[str] = Counter()
         #: On their way to the disk, and then into the queue.
@@ -82,6 +84,8 @@ class Engine:
         self._runner = make_runner(self)
         #: New work is refused; what is here goes on.
         self.draining = False
+        #: Called with each job that is over here, however that came.
+        self.on_done: Callable[[Job], None] = _ignore
 
     @property
     def owner(self) -> str:
@@ -107,14 +111,20 @@ class Engine:
 
     @contextmanager
     def admit(
-        self, generation: str, principal: Principal, model: str, lane: Lane, *, account: str | None = None
+        self,
+        generation: str,
+        principal: Principal,
+        model: str,
+        lane: Lane,
+        *,
+        account: str = "",
+        chore: bool = False,
     ) -> Iterator[Admission]:
         """Keep room for a generation while it is stored; it starts or waits once it was accepted.
 
         `account` is whom the limit on unfinished generations counts; by default the principal.
         """
-        job = Job(generation, principal, full_name(model), lane, Feed(generation))
-        job.account = account or job.account
+        job = Job(generation, principal, full_name(model), lane, Feed(generation), account, chore)
         self._check_room(job.account)
         slot = self._slots.take(job.model) if self._nobody_before(lane) else None
         admission = Admission(job, slot)
@@ -219,6 +229,8 @@ class Engine:
     def drain(self) -> None:
         """Take no new work and start nothing more: what waits stays for the next start."""
         self.draining = True
+        for chore in list(self._chores):
+            chore.stop(Reason.CANCELLED)
         for waiting in self._order.in_order():
             job = self._jobs.get(waiting.generation)
             if job is not None:
@@ -282,10 +294,13 @@ class Engine:
 
     def _add(self, job: Job) -> None:
         self._jobs[job.generation] = job
+        if job.chore:
+            self._chores.add(job)
         self._unfinished[job.account] += 1
 
     def _remove(self, job: Job) -> None:
         del self._jobs[job.generation]
+        self._chores.discard(job)
         self._unfinished[job.account] -= 1
         if not self._unfinished[job.account]:
             del self._unfinished[job.account]
@@ -310,6 +325,15 @@ class Engine:
         if self.draining:
             job.feed.park()
         self._pump()
+        if interactive and job.feed.place is not None:
+            self._make_way(job.model)
+
+    def _make_way(self, model: str) -> None:
+        """Have housekeeping give its slot to somebody who waits; it can be done again, and nobody sees it."""
+        running = (chore for chore in self._chores if chore.feed.place is None and chore.stopped is None)
+        chore = next((chore for chore in running if chore.model == model), None)
+        if chore is not None:
+            chore.stop(Reason.CANCELLED)
 
     def _leave_queue(self, job: Job) -> None:
         if self._order.remove(job.generation) is not None:
@@ -344,7 +368,7 @@ class Engine:
             job.expiry.cancel()
         if job.fenced and not self._peers.alone:
             self._peers.lose(job)
-        elif job.feed.log.ended and not job.deleted:
+        elif job.feed.log.ended and not job.deleted and not job.chore:
             self._shelf.put(job.feed, job.principal, self._clock.now())
         else:
             job.feed.park()
@@ -354,6 +378,7 @@ class Engine:
             log.info("fenced", generation=job.generation)
         elif error is not None:
             log.error("run_died", generation=job.generation, exc_info=error)
+        self.on_done(job)
 
     def _expire_at(self, job: Job, wall_ms: int) -> None:
         left = max(0, wall_ms - self._clock.wall_ms()) / 1000
@@ -368,6 +393,10 @@ class Engine:
     def _tell_place(self, job: Job, position: int) -> None:
         eta_ms = self._pace.eta_ms(position, self._slots.total(job.model))
         job.feed.move(Place(position, eta_ms))
+
+
+def _ignore(_job: Job) -> None:
+    """Nobody wants to know."""
 
 
 async def _named_in_logs(job: Job, work: Coroutine[None, None, None]) -> None:

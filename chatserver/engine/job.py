@@ -20,6 +20,8 @@ class Job:
     feed: Feed
     #: Whom the limit on unfinished generations counts.
     account: str = ""
+    #: The server's own housekeeping, which gives way to whoever waits for an answer.
+    chore: bool = False
     #: As it was when it was accepted or picked up; None until that is on disk.
     record: Generation | None = None
     #: The epoch under which this process owns it; 0 until it is claimed.

@@ -13,6 +13,7 @@ from chatserver.errors import NotFound
 from chatserver.settings import ContextSettings, GenerationSettings, OllamaSettings
 from chatserver.storage.messages import Messages
 from chatserver.storage.records import Conversation, Counted, Generation, Said
+from chatserver.storage.summaries import Summaries
 from chatserver.upstream.fleet import Fleet
 
 #: Messages read for a prompt, however long the conversation is.
@@ -38,10 +39,11 @@ class Prompt:
 class Prompts:
     def __init__(
         self,
+        *,
         fleet: Fleet,
         measures: Measures,
         messages: Messages,
-        *,
+        summaries: Summaries,
         ollama: OllamaSettings,
         generation: GenerationSettings,
         context: ContextSettings,
@@ -49,6 +51,7 @@ class Prompts:
         self.fleet = fleet
         self.measures = measures
         self._messages = messages
+        self._summaries = summaries
         self._ollama = ollama
         self._reserve = generation.answer_reserve_tokens
         self._context = context
@@ -132,11 +135,23 @@ class Prompts:
             for one, count in zip(said, tokens, strict=True)
         ]
         system = _counted_text(branch.system, measure)
-        return make(system, None, entries, self._budget(room), measure), recounted
+        window = make(system, None, entries, self._budget(room), measure)
+        if window.report.left_out or window.report.cut:
+            # Only here, so that a short conversation costs no read.
+            summary = await self._summary(conversation, leaf, measure)
+            window = make(system, summary, entries, self._budget(room), measure) if summary else window
+        return window, recounted
 
     def _budget(self, room: int) -> Budget:
         total = min(self._context.total_tokens, room)
         return Budget(total, min(self._context.history_tokens, total))
+
+    async def _summary(self, conversation: str, message: str, measure: Measure) -> Summary | None:
+        """Find what stands for what isn't shown."""
+        found = await self._summaries.on_branch(conversation, message)
+        if found is None:
+            return None
+        return Summary(found.text, measure.counter.count(found.text), found.message, found.covers)
 
     async def _whole(self, request: Mapping[str, Any], room: int, measure: Measure) -> Window:
         messages: Sequence[Turn] = request["messages"]

@@ -5,6 +5,7 @@ from chatserver.settings.layers import Loaded, load
 from chatserver.settings.models import (
     ContextSettings,
     GenerationSettings,
+    HousekeepingSettings,
     LimitSettings,
     LogSettings,
     OllamaSettings,
@@ -17,6 +18,7 @@ from chatserver.settings.models import (
 __all__ = [
     "ContextSettings",
     "GenerationSettings",
+    "HousekeepingSettings",
     "LimitSettings",
     "Loaded",
     "LogSettings",

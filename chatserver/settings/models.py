@@ -151,6 +151,15 @@ class ContextSettings(_Section):
     history_tokens: Annotated[int, Field(ge=128, le=2**24)]
 
 
+class HousekeepingSettings(_Section):
+    titles: bool
+    summaries: bool
+    summarise_after: Annotated[int, Field(ge=1, le=32)]
+    summary_tokens: Annotated[int, Field(ge=20, le=10_000)]
+    summary_input_tokens: Annotated[int, Field(ge=100, le=2**20)]
+    waiting: Count
+
+
 class StreamSettings(_Section):
     sse_heartbeat_s: Seconds
     websocket_heartbeat_s: Seconds
@@ -186,6 +195,7 @@ class Settings(_Section):
     ollama: OllamaSettings
     generation: GenerationSettings
     context: ContextSettings
+    housekeeping: HousekeepingSettings
     streams: StreamSettings
     limits: LimitSettings
     log: LogSettings
@@ -197,6 +207,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "ollama": OllamaSettings,
     "generation": GenerationSettings,
     "context": ContextSettings,
+    "housekeeping": HousekeepingSettings,
     "streams": StreamSettings,
     "limits": LimitSettings,
     "log": LogSettings,

@@ -11,6 +11,7 @@ from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane, Purpose
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
+from chatserver.storage.instances import owner_lives
 from chatserver.storage.records import Generation
 from chatserver.storage.rows import accepted_generation, row_of_generation
 from chatserver.storage.tables import conversations, generations
@@ -18,6 +19,8 @@ from chatserver.storage.tables import conversations, generations
 _FORGET = delete(generations).where(
     generations.c.id == bindparam("of_generation"), generations.c.purpose.is_not(None)
 )
+
+_FORGET_LEFT = delete(generations).where(generations.c.purpose.is_not(None), ~owner_lives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,9 @@ class AcceptHousekeeping(Command[Generation]):
     purpose: Purpose
     model: str
     request: dict[str, Any]
-    #: Who runs it at once, where a slot is free; None leaves it queued.
-    owner: str | None
+    owner: str
+    #: It runs at once, because a slot is free.
+    claimed: bool
     now_ms: int
 
     @classmethod
@@ -68,14 +72,14 @@ class ForgetHousekeeping(Command[None]):
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetAllHousekeeping(Command[None]):
-    """Remove what an earlier process left of it: it is made again when there is a reason for it."""
+class ForgetLeftHousekeeping(Command[None]):
+    """Remove what processes left of it that are gone: it is made again when there is a reason for it."""
 
     @classmethod
     async def handle(
-        cls, transaction: Transaction, commands: Sequence["ForgetAllHousekeeping"]
+        cls, transaction: Transaction, commands: Sequence["ForgetLeftHousekeeping"]
     ) -> Sequence[ChatserverError | None]:
-        await transaction.connection.execute(delete(generations).where(generations.c.purpose.is_not(None)))
+        await transaction.connection.execute(_FORGET_LEFT)
         return [None] * len(commands)
 
 
@@ -93,6 +97,7 @@ def _accepted(command: AcceptHousekeeping) -> Generation:
         model=command.model,
         request=command.request,
         owner=command.owner,
+        claimed=command.claimed,
         lane=Lane.BACKGROUND,
         now_ms=command.now_ms,
     )

@@ -33,8 +33,10 @@ def _postgresql_now(*_: Any, **__: Any) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 
 
-_owner_lives = exists().where(instances.c.id == generations.c.owner, instances.c.lease_until > now_ms())
-_orphaned = unfinished & ~_owner_lives
+#: Of a generation.
+owner_lives = exists().where(instances.c.id == generations.c.owner, instances.c.lease_until > now_ms())
+# Housekeeping isn't worth taking over.
+_orphaned = unfinished & generations.c.purpose.is_(None) & ~owner_lives
 _RENEW = (
     update(instances)
     .where(instances.c.id == bindparam("of_instance"))

@@ -113,7 +113,7 @@ class _Plan:
             return repeated
         named = self._checked(command)
         assert named.parent is not None
-        generation = self.answers.add(command, named.parent, named.depth, command.retry_of)
+        generation = self.answers.add(command, named.parent, named.depth, retry_of=command.retry_of)
         self._in_progress[named.parent] = generation.id
         accepted = Accepted(None, generation)
         self._accepting.add(command, accepted)

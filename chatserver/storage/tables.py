@@ -174,10 +174,10 @@ checkpoints = Table(
 summaries = Table(
     "summaries",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("conversation", Text, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    Column("id", Id, primary_key=True),
+    Column("conversation", Id, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
     # The newest message it stands for; null while it stands for none, as one set by hand early.
-    Column("message", Text, ForeignKey("messages.id", ondelete="CASCADE")),
+    Column("message", Id, ForeignKey("messages.id", ondelete="CASCADE")),
     # How many messages of the branch that makes.
     Column("covers", Integer, nullable=False),
     Column("text", Text, nullable=False),
@@ -186,6 +186,12 @@ summaries = Table(
 )
 Index(None, summaries.c.conversation, summaries.c.id)
 Index(None, summaries.c.message, summaries.c.id)
+Index(
+    "ix_summaries_rootless",
+    summaries.c.conversation,
+    summaries.c.id,
+    **_where(summaries.c.message.is_(None)),
+)
 
 idempotency = Table(
     "idempotency",

@@ -64,6 +64,11 @@ class Metrics:
         self._prompt_counts = counter(
             "prompt_counts", "Prompts whose count by the model was held against ours.", "outcome"
         )
+        self._titles = counter("titles_made", "Titles that models have made.")
+        self._summaries = counter("summaries_made", "Summaries that models have made.")
+        self._refused = counter(
+            "summaries_refused", "Summaries that weren't kept, by what was wrong.", "reason"
+        )
         self._upstream_requests = counter("upstream_requests", "Requests to model servers.", "outcome")
         self._http_requests = counter("http_requests", "HTTP requests.", "route", "method", "status")
         self._rejected = counter("rejected", "Requests refused, by error code.", "code")
@@ -109,6 +114,15 @@ class Metrics:
     def prompt_counted(self, outcome: str) -> None:
         """`outcome` is "within" or "off", of what is tolerated, or "unusable"."""
         self._prompt_counts.labels(outcome).inc()
+
+    def title_made(self) -> None:
+        self._titles.inc()
+
+    def summary_made(self) -> None:
+        self._summaries.inc()
+
+    def summary_refused(self, reason: str) -> None:
+        self._refused.labels(reason).inc()
 
     def upstream_request(self, outcome: str) -> None:
         """`outcome` is "ok" or the code of the error."""

@@ -154,6 +154,8 @@ def server(
     given = {
         "ollama.urls": upstream,
         "server.data_dir": data_dir,
+        # The model gets only what a test asks it, except where titles are the test.
+        "housekeeping.titles": False,
         # Tests send as one user what many would; those about limits set their own.
         "limits.messages_per_minute": 1_000_000,
         "limits.per_address_per_minute": 1_000_000,

@@ -9,7 +9,8 @@ WITH RECURSIVE branch (parent, summary, depth) AS (
     WHERE
         messages.id = :message
         AND messages.conversation = :conversation
-        AND EXISTS (SELECT 1 FROM summaries WHERE summaries.conversation = :conversation)
+        -- Not EXISTS, for which a planner that expects many may read the table from its start.
+        AND (SELECT max(summaries.id) FROM summaries WHERE summaries.conversation = :conversation) IS NOT NULL
     UNION ALL
     SELECT
         messages.parent,
@@ -19,7 +20,7 @@ WITH RECURSIVE branch (parent, summary, depth) AS (
     JOIN messages ON messages.id = branch.parent
     WHERE branch.summary IS NULL AND branch.depth + 1 < :most
 )
-SELECT summaries.id, summaries.conversation, summaries.message, summaries.covers, summaries.text,
-    summaries.by_hand, summaries.created_at
-FROM branch
-JOIN summaries ON summaries.id = branch.summary
+SELECT id, conversation, message, covers, text, by_hand, created_at
+FROM summaries
+-- Only the last message of the walk has one.
+WHERE id = (SELECT max(branch.summary) FROM branch)

@@ -14,8 +14,8 @@ from chatserver.generation.log import text_sha256
 from chatserver.generation.pieces import Usage
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
-from chatserver.storage.connection import Connection
 from chatserver.generation.states import Lane, Purpose, Reason, Status
+from chatserver.storage.connection import Connection
 from chatserver.storage.conversations import Conversations, CreateConversation
 from chatserver.storage.database import Database
 from chatserver.storage.generations import AcceptGeneration, Generations
@@ -23,8 +23,8 @@ from chatserver.storage.housekeeping import AcceptHousekeeping
 from chatserver.storage.lifecycle import Finish
 from chatserver.storage.messages import Messages
 from chatserver.storage.options import DatabaseOptions
-from chatserver.storage.regenerating import Regenerate
 from chatserver.storage.records import Accepted, Conversation, Generation, Idempotency, Stored, Summary
+from chatserver.storage.regenerating import Regenerate
 from chatserver.storage.summaries import SaveSummary, Summaries
 from chatserver.storage.turns import AcceptTurn, Current
 from chatserver.storage.writer import Writer, WriterOptions
@@ -153,7 +153,8 @@ def chore(conversation: Conversation, **more) -> AcceptHousekeeping:
         purpose=Purpose.SUMMARY,
         model="llama",
         request={"messages": [{"role": "user", "content": "Summarise."}]},
-        owner=None,
+        owner="here",
+        claimed=False,
         now_ms=NOW,
     )
     return replace(command, **more)

@@ -18,7 +18,7 @@ from chatserver.generation.states import Status
 from chatserver.storage.changing import ChangeConversation
 from chatserver.storage.checkpoints import Checkpoint, Part
 from chatserver.storage.deleting import DeleteConversation
-from chatserver.storage.housekeeping import ForgetAllHousekeeping, ForgetHousekeeping
+from chatserver.storage.housekeeping import ForgetHousekeeping, ForgetLeftHousekeeping
 from chatserver.storage.keys import KEPT_MS, ForgetKeys
 from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim
 from chatserver.storage.postgresql import PostgresDatabase
@@ -102,7 +102,7 @@ async def do_everything(store: Store) -> None:
     await store.submit(ForgetKeys(NOW))
     await store.submit(chore(conversation))
     await store.submit(ForgetHousekeeping(generation.id))
-    await store.submit(ForgetAllHousekeeping())
+    await store.submit(ForgetLeftHousekeeping())
     await store.submit(GiveTitle(conversation.id, "A title"))
     await store.submit(SetSummary(new_id(SUMMARY), ALICE, conversation.id, "All", NOW))
     await store.submit(SetSummary(new_id(SUMMARY), ALICE, conversation.id, "All of it", NOW))
@@ -190,7 +190,9 @@ def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def test_no_query_reads_a_whole_table(plans) -> None:
-    assert {statement: whole for statement, (whole, _) in plans.items() if whole} == {}
+    # There are as few instances as there are processes.
+    found = {statement: whole - {"instances"} for statement, (whole, _) in plans.items()}
+    assert {statement: whole for statement, whole in found.items() if whole} == {}
 
 
 async def test_pages_come_out_of_their_index_in_order(plans) -> None:

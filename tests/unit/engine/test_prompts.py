@@ -5,64 +5,15 @@ import pytest
 
 from chatserver.chat.resources import GenerationResource
 from chatserver.errors import ContextTooLong, NotFound
-from chatserver.generation.ids import GENERATION, MESSAGE, new_id
-from chatserver.generation.pieces import Usage
+from chatserver.generation.ids import MESSAGE, new_id
 from chatserver.generation.position import Position
-from chatserver.generation.states import Lane, Reason, Status
+from chatserver.generation.states import Reason, Status
 from chatserver.storage.lifecycle import Finish
-from chatserver.storage.records import Conversation, Generation, Stored
-from chatserver.storage.turns import AcceptTurn, Current
 from chatserver.upstream.simulator.vocabulary import load_vocabulary
-from tests.unit.works import MODEL, Works, working
+from tests.unit.engine.talks import answered, asked
+from tests.unit.works import MODEL, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-async def asked(works: Works, conversation: Conversation, said: str, **request: Any) -> Generation:
-    """A turn in the store alone, which nobody answers."""
-    accepted = await works.parts.store.writer.submit(
-        AcceptTurn(
-            principal=conversation.principal,
-            conversation=conversation.id,
-            content=said,
-            parent=Current.LEAF,
-            model=MODEL,
-            request=request,
-            message_id=new_id(MESSAGE),
-            answer_id=new_id(MESSAGE),
-            generation_id=new_id(GENERATION),
-            owner="nobody",
-            claimed=True,
-            lane=Lane.INTERACTIVE,
-            ref=None,
-            idempotency=None,
-            reply=lambda _: Stored(202, b"{}"),
-            now_ms=1,
-        )
-    )
-    return accepted.generation
-
-
-async def answered(works: Works, conversation: Conversation, said: str, answer: str) -> None:
-    generation = await asked(works, conversation, said)
-    assert await works.parts.store.writer.submit(
-        Finish(
-            generation_id=generation.id,
-            epoch=1,
-            status=Status.COMPLETED if answer else Status.FAILED,
-            reason=Reason.COMPLETED if answer else Reason.UPSTREAM_ERROR,
-            answer=answer,
-            thinking=None,
-            tool_calls=[],
-            usage=Usage(1, 1),
-            timings=None,
-            sha256="",
-            final=Position(1, 3),
-            error=None,
-            context=None,
-            now_ms=1,
-        )
-    )
 
 
 def contents(body: dict[str, Any]) -> list[tuple[str, str]]:
