@@ -24,8 +24,11 @@ from chatserver.settings import Settings
 from chatserver.telemetry.logs import set_up_logging
 from chatserver.telemetry.loop import LoopLag
 
-#: Seconds for connections to close once nothing more is said on them.
-_LAST_WORDS = 5
+#: The part of the grace that is kept for the end itself, and its seconds at least and at most.
+_LAST_PART, _LAST_PART_LEAST_S, _LAST_PART_MOST_S = 1 / 3, 1.0, 5.0
+#: The shares of that part after which connections that don't take their last words are cut, and calls that
+#: still run are cancelled. The rest is for saving what runs.
+_CUT_AFTER, _CANCEL_AFTER = 1 / 2, 3 / 4
 #: Seconds an idle connection is kept; longer than proxies keep theirs.
 _KEEP_ALIVE = 75
 #: Objects made and not freed before the youngest are looked through; Python's own 700 is for small programs.
@@ -130,17 +133,29 @@ class Server(uvicorn.Server):
             asyncio.create_task(self._hurry.wait(), name="drain: second signal"),
         ]
         grace = self._parts.settings.server.grace_s
-        done, _ = await asyncio.wait(waits, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+        patience = max(0.0, grace - _last_part(grace))
+        done, _ = await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         if waits[0] not in done:
             log.info("grace_over", running=engine.running, readers=len(readers))
         readers.finish()
+        asyncio.get_running_loop().call_later(_CUT_AFTER * _last_part(grace), self._cut)
         self.should_exit = True
+
+    def _cut(self) -> None:
+        """Cut who hasn't taken its last words: uvicorn would wait for a peer that doesn't read."""
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     async def _all_done(self) -> None:
         await self._parts.engine.finish()
         await self._parts.readers.gone()
+
+
+def _last_part(grace: float) -> float:
+    """Give the seconds that are kept of the grace, so that the process is gone when it is over."""
+    return min(max(_LAST_PART * grace, _LAST_PART_LEAST_S), _LAST_PART_MOST_S)
 
 
 def _config(parts: Parts) -> uvicorn.Config:
@@ -157,7 +172,8 @@ def _config(parts: Parts) -> uvicorn.Config:
         ws_ping_interval=settings.streams.websocket_heartbeat_s,
         ws_ping_timeout=settings.streams.pong_timeout_s,
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_LAST_WORDS,
+        # Waited for as it is, so it needn't be whole.
+        timeout_graceful_shutdown=_CANCEL_AFTER * _last_part(settings.server.grace_s),  # type: ignore[arg-type]
         proxy_headers=bool(settings.server.trusted_proxies),
         forwarded_allow_ips=list(settings.server.trusted_proxies),
         server_header=False,

@@ -1,6 +1,7 @@
 """The serving process without its process: a real socket, real signals' work, a real drain."""
 
 import asyncio
+import socket as sockets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from chatserver.access.visitors import LOCAL
 from chatserver.app.listening import address_of, listen
 from chatserver.app.serve import Server
 from chatserver.generation.states import Status
+from tests.harness.raw import raw, request
 from tests.unit.works import Works, working
 
 STALLED = "[[fault=stall]] [[tokens=8]]"
@@ -141,6 +143,33 @@ async def close_code(socket: Any) -> int | None:
         await until_read(socket, "nothing")
     assert closed.value.rcvd is not None
     return closed.value.rcvd.code
+
+
+async def test_who_does_not_take_its_last_words_is_cut(tmp_path, caplog) -> None:
+    async with (
+        serving(tmp_path, server__grace_s=0.0) as serving_,
+        raw(str(serving_.http.base_url).rstrip("/"), small_window) as stalled,
+    ):
+        # More than all buffers on the way hold.
+        stalled.say(16 * request("GET", "/openapi.json"))
+        await stalled.reader.readuntil(b"200 OK")
+        stalled.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await asyncio.wait_for(blocked(serving_), 5)
+        serving_.server.stop()
+        await serving_.over()
+    # uvicorn would have cancelled the call that answers it.
+    assert [line for line in caplog.messages if "Cancel" in line or "Exception" in line] == []
+
+
+def small_window(plain: sockets.socket) -> None:
+    plain.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+
+
+async def blocked(serving_: Serving) -> None:
+    """Wait until the server holds back what its peer doesn't take."""
+    connections = serving_.server.server_state.connections
+    while not any(one.transport.get_write_buffer_size() for one in connections):  # noqa: ASYNC110 - nobody is told
+        await asyncio.sleep(0.01)
 
 
 async def test_a_turn_being_taken_is_answered_before_its_connection_goes(tmp_path) -> None:
