@@ -67,7 +67,7 @@ class ConversationCalls:
             path=_ALL,
             name="list_conversations",
             tag=TAG,
-            summary="List your conversations, last active first",
+            summary="List or search your conversations, last active first",
             handler=self.list,
             query=ConversationPage,
             answers=(Answer(description="A page.", model=ConversationList),),
@@ -75,7 +75,8 @@ class ConversationCalls:
 
     async def list(self, call: Call[Nothing, ConversationPage, Nothing]) -> ConversationList:
         principal = self.gate.principal(call.request)
-        page = await self.conversing.page(principal, call.query.limit, call.query.cursor)
+        query = call.query
+        page = await self.conversing.page(principal, query.limit, query.cursor, query.q)
         return ConversationList(items=[*map(ConversationResource.of, page.items)], next_cursor=page.next)
 
     def _looking(self) -> AnyOperation:

@@ -42,6 +42,11 @@ class OfOne(Inbound):
 class ConversationPage(Inbound):
     limit: Limit = PAGE
     cursor: Cursor | None = Field(default=None, description="`next_cursor` of the page before.")
+    q: Annotated[Text, Field(max_length=200)] | None = Field(
+        default=None,
+        description="Words that all stand in its title or its messages, the last one perhaps not to its end. "
+        "Case and accents don't count. Ordered like the whole list.",
+    )
 
 
 class BranchPage(Inbound):

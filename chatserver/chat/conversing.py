@@ -22,6 +22,7 @@ from chatserver.storage.conversations import Conversations, CreateConversation
 from chatserver.storage.messages import Messages
 from chatserver.storage.records import Accepted, Conversation, Message, Page, Stored
 from chatserver.storage.turns import AcceptTurn, Current
+from chatserver.storage.words import sought_in
 from chatserver.storage.writer import Writer
 from chatserver.upstream.fleet import Fleet
 
@@ -129,8 +130,15 @@ class Conversing:
     async def get(self, principal: Principal, conversation: str) -> Conversation:
         return await self.conversations.get(principal, conversation)
 
-    async def page(self, principal: Principal, limit: int, cursor: str | None) -> Page[Conversation]:
-        return await self.conversations.page(principal, limit, cursor)
+    async def page(
+        self, principal: Principal, limit: int, cursor: str | None, search: str | None = None
+    ) -> Page[Conversation]:
+        """Give the conversations that were active last, or those of them in which all the words stand."""
+        if search is None or not search.strip():
+            return await self.conversations.page(principal, limit, cursor)
+        sought = sought_in(search)
+        # What has no letter and no digit stands nowhere.
+        return await self.conversations.page(principal, limit, cursor, sought) if sought else Page((), None)
 
     async def branch(
         self, principal: Principal, conversation: str, leaf: str | None, before: str | None, limit: int

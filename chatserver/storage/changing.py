@@ -10,6 +10,7 @@ from chatserver.errors import ChatserverError, NotFound, PreconditionFailed
 from chatserver.generation.principal import Principal
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
+from chatserver.storage.entries import Title, replace_titles
 from chatserver.storage.messages import newest_below
 from chatserver.storage.numbering import Numbering
 from chatserver.storage.records import Conversation
@@ -60,6 +61,7 @@ class _Plan:
         self._leaves = leaves
         self._numbering = numbering
         self._changed: set[str] = set()
+        self._retitled: dict[str, Title] = {}
 
     @classmethod
     async def load(cls, connection: Connection, commands: Sequence[ChangeConversation]) -> Self:
@@ -86,11 +88,14 @@ class _Plan:
             return before
         number = self._numbering.next(after.id)
         self._changed.add(after.id)
+        if after.title != before.title:
+            self._retitled[after.id] = (after.principal, after.id, after.title)
         self._conversations[after.id] = replace(after, change=number, own_change=number)
         return self._conversations[after.id]
 
     async def save(self, transaction: Transaction) -> None:
         await transaction.write(_SAVE, [_row(self._conversations[changed]) for changed in self._changed])
+        await replace_titles(transaction, list(self._retitled.values()))
         await self._numbering.save(transaction)
 
     def _wanted(self, command: ChangeConversation) -> dict[str, Any]:

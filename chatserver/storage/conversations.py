@@ -14,6 +14,7 @@ from chatserver.generation.principal import Principal
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
+from chatserver.storage.entries import enter_titles
 from chatserver.storage.keys import Keys, Known
 from chatserver.storage.messages import load_messages
 from chatserver.storage.records import Change, Conversation, Created, Idempotency, Page, Stored
@@ -25,7 +26,9 @@ from chatserver.storage.rows import (
     select_generations,
     select_messages,
 )
+from chatserver.storage.searching import that_have
 from chatserver.storage.tables import conversations, generations, messages
+from chatserver.storage.words import Sought, key_of
 
 _MILLISECONDS = re.compile(r"0|[1-9][0-9]{0,14}")
 
@@ -62,6 +65,7 @@ class CreateConversation(Command[Created]):
 
         results = plan_each(create, commands)
         await transaction.write(insert(conversations), [row_of_conversation(begun) for begun in new])
+        await enter_titles(transaction, [(begun.principal, begun.id, begun.title) for begun in new])
         transaction.changes.update({begun.id: begun.change for begun in new})
         await keys.save(transaction)
         return results
@@ -105,11 +109,14 @@ class Conversations:
     async def get(self, principal: Principal, conversation: str) -> Conversation:
         return await self._database.glance(lambda connection: _get(connection, principal, conversation))
 
-    async def page(self, principal: Principal, limit: int, cursor: str | None) -> Page[Conversation]:
-        """Last active first."""
+    async def page(
+        self, principal: Principal, limit: int, cursor: str | None, sought: Sequence[Sought] = ()
+    ) -> Page[Conversation]:
+        """Last active first; of those alone that have all the words that are sought."""
         query = select_conversations().where(
             conversations.c.tenant == principal.tenant, conversations.c.user == principal.user
         )
+        query = that_have(query, key_of(principal), sought)
         place = tuple_(conversations.c.active_at, conversations.c.id)
         if cursor is not None:
             query = query.where(place < tuple_(*_place(cursor)))

@@ -12,6 +12,7 @@ from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import UNFINISHED, Reason, Status, check_move
 from chatserver.storage.command import Command, Transaction, plan_each
+from chatserver.storage.entries import Entries
 from chatserver.storage.ownership import End, State, States
 from chatserver.storage.records import Counted, Generation
 from chatserver.storage.rows import columns_of_count, generation_of, select_generations
@@ -184,6 +185,7 @@ class Finish(Command[bool]):
         cls, transaction: Transaction, commands: Sequence["Finish"]
     ) -> Sequence[bool | ChatserverError]:
         states = await States.load(transaction.connection, [command.generation_id for command in commands])
+        entries = await Entries.load(transaction.connection, states.conversations())
         ends: list[dict[str, Any]] = []
         answers: list[dict[str, Any]] = []
 
@@ -195,6 +197,8 @@ class Finish(Command[bool]):
             _check_end(state.status, command.status)
             state.status, state.end = command.status, _end_by(command)
             if state.message is not None:
+                assert state.conversation is not None
+                entries.add(state.principal, state.conversation, command.answer)
                 number = states.number(state)
                 answers.append(_answer_row(command, state.message, number))
             ends.append(_end_row(command, state, states.number(state)))
@@ -204,6 +208,7 @@ class Finish(Command[bool]):
         await transaction.write(_END, ends)
         await transaction.write(_ANSWER_MADE, answers)
         await transaction.write(_RECOUNTED, _recounted(commands))
+        await entries.save(transaction)
         await transaction.write(
             _REMOVE_CHECKPOINTS, [{"of_generation": row["of_generation"]} for row in ends]
         )

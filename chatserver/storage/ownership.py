@@ -8,6 +8,7 @@ from sqlalchemy import Row, select
 
 from chatserver.errors import NotFound
 from chatserver.generation.position import Position
+from chatserver.generation.principal import Principal
 from chatserver.generation.states import Reason, Status
 from chatserver.storage.command import Transaction
 from chatserver.storage.connection import Connection
@@ -18,8 +19,19 @@ _STATES = select(
     *(
         generations.c[name]
         for name in (
-            *("id", "status", "epoch", "owner", "attempts", "cancel", "conversation", "message"),
-            *("purpose", "reason", "sha256", "final_epoch", "final_n", "ended_at"),
+            *(
+                "id",
+                "tenant",
+                "user",
+                "status",
+                "epoch",
+                "owner",
+                "attempts",
+                "cancel",
+                "conversation",
+                "message",
+            ),
+            *("conversation", "message", "purpose", "reason", "sha256", "final_epoch", "final_n", "ended_at"),
         )
     )
 ).order_by(generations.c.id)
@@ -38,6 +50,7 @@ class State:
     """A generation as the commands before have left it."""
 
     id: str
+    principal: Principal
     status: Status
     epoch: int
     owner: str | None
@@ -62,6 +75,7 @@ class States:
         states = [
             State(
                 id=row.id,
+                principal=Principal(row.tenant, row.user),
                 status=Status(row.status),
                 epoch=row.epoch,
                 owner=row.owner,
@@ -91,6 +105,9 @@ class States:
         if state is None:
             raise NotFound
         return state
+
+    def conversations(self) -> set[str]:
+        return {state.conversation for state in self._states.values() if state.conversation is not None}
 
     def number(self, state: State) -> int | None:
         """The number of its next change, if it is in a conversation."""

@@ -14,11 +14,13 @@ from sqlalchemy import (
     Integer,
     MetaData,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     TypeDecorator,
     UniqueConstraint,
     false,
+    func,
     literal_column,
 )
 
@@ -159,6 +161,27 @@ instances = Table(
     Column("lease_until", BigInteger, nullable=False),
 )
 Index("ix_generations_housekeeping", generations.c.id, **_where(generations.c.purpose.is_not(None)))
+
+# One for each text: a title, or those words of a message that its conversation didn't have before.
+search_entries = Table(
+    "search_entries",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("conversation", Id, ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False),
+    # Of a title 0; of messages from 1 on in order, the later ones the same.
+    Column("number", SmallInteger, nullable=False),
+    # Each word with the key of its user before it, and spaces between.
+    Column("words", Text, nullable=False),
+)
+Index(None, search_entries.c.conversation, search_entries.c.number)
+_vector = func.array_to_tsvector(func.string_to_array(search_entries.c.words, literal_column("' '")))
+# Kept up to date at once: a list of what is still to be entered would be read by every search.
+Index(
+    "ix_search_entries_words",
+    _vector,
+    postgresql_using="gin",
+    postgresql_with={"fastupdate": "off"},
+).ddl_if(dialect="postgresql")
 
 checkpoints = Table(
     "checkpoints",

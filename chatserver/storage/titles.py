@@ -7,11 +7,13 @@ from typing import Any
 from sqlalchemy import bindparam, select, update
 
 from chatserver.errors import ChatserverError
+from chatserver.generation.principal import Principal
 from chatserver.storage.command import Command, Transaction
+from chatserver.storage.entries import Title, replace_titles
 from chatserver.storage.numbering import Numbering
 from chatserver.storage.tables import conversations
 
-_BY_HAND = select(conversations.c.id).where(conversations.c.title_by_hand)
+_TITLED = select(*(conversations.c[name] for name in ("id", "tenant", "user", "title_by_hand")))
 _GIVE = (
     update(conversations)
     .where(conversations.c.id == bindparam("of_conversation"))
@@ -32,13 +34,16 @@ class GiveTitle(Command[bool]):
     ) -> Sequence[bool | ChatserverError]:
         ids = {command.conversation for command in commands}
         numbering = await Numbering.load(transaction.connection, ids)
-        by_hand = await transaction.connection.execute(_BY_HAND.where(conversations.c.id.in_(ids)))
-        taken = {row.id for row in by_hand}
+        found = await transaction.connection.execute(_TITLED.where(conversations.c.id.in_(ids)))
+        owners = {row.id: Principal(row.tenant, row.user) for row in found if not row.title_by_hand}
         rows: list[dict[str, Any]] = []
+        titles: list[Title] = []
 
         def give(command: GiveTitle) -> bool:
-            if command.conversation not in numbering or command.conversation in taken:
+            owner = owners.get(command.conversation)
+            if owner is None:
                 return False
+            titles.append((owner, command.conversation, command.title))
             number = numbering.next(command.conversation)
             rows.append(
                 {
@@ -51,5 +56,6 @@ class GiveTitle(Command[bool]):
 
         results = [give(command) for command in commands]
         await transaction.write(_GIVE, rows)
+        await replace_titles(transaction, titles)
         await numbering.save(transaction)
         return results

@@ -14,6 +14,7 @@ from chatserver.storage.accepting import Accepting
 from chatserver.storage.answers import Answers
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
+from chatserver.storage.entries import Entries
 from chatserver.storage.messages import Place, versions
 from chatserver.storage.numbering import Numbering
 from chatserver.storage.records import Accepted, Counted, Generation, Idempotency, Message, Stored
@@ -103,11 +104,13 @@ class _Plan:
 
     def __init__(
         self,
+        *,
         accepting: Accepting,
         targets: dict[str, _Target],
         parents: dict[str, _Parent],
         beside: dict[Place, list[str]],
         numbering: Numbering,
+        entries: Entries,
     ) -> None:
         self._accepting = accepting
         self._targets = targets
@@ -115,6 +118,7 @@ class _Plan:
         self._beside = beside
         self._numbering = numbering
         self._answers = Answers(numbering)
+        self._entries = entries
         self._depths = {message: parent.depth for message, parent in parents.items()}
 
     @classmethod
@@ -129,7 +133,15 @@ class _Plan:
         parents = await _load_parents(connection, named | {row.leaf for row in rows if row.leaf})
         places = {(parent.conversation, message) for message, parent in parents.items()}
         beside = await versions(connection, places | {(conversation, None) for conversation in targets})
-        return cls(accepting, targets, parents, beside, numbering)
+        entries = await Entries.load(connection, targets)
+        return cls(
+            accepting=accepting,
+            targets=targets,
+            parents=parents,
+            beside=beside,
+            numbering=numbering,
+            entries=entries,
+        )
 
     def accept(self, command: AcceptTurn) -> Accepted:
         repeated = self._accepting.repeat(command)
@@ -143,6 +155,7 @@ class _Plan:
 
     async def save(self, transaction: Transaction) -> None:
         await self._answers.save(transaction)
+        await self._entries.save(transaction)
 
     def _checked_parent(self, command: AcceptTurn) -> str | None:
         target = self._targets.get(command.conversation)
@@ -177,6 +190,7 @@ class _Plan:
             generation=None,
             versions=tuple(beside),
         )
+        self._entries.add(command.principal, command.conversation, command.content)
         row = {**row_of_message(message), "depth": self._deeper(parent, message.id)}
         self._answers.messages.append(row | columns_of_count(command.counted))
         return message

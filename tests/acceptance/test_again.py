@@ -10,9 +10,16 @@ import pytest
 
 from tests.harness.client import Client, Json, Refused
 from tests.harness.readers import TRANSPORTS, Transport, read_whole
+from tests.harness.service import Service
 from tests.harness.watching import by_websocket, collect
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.fixture
+def service(either_service: Service) -> Service:
+    return either_service
+
 
 #: Refusals that those who change one conversation at once may get.
 _IN_EACH_OTHERS_WAY = {"turn_in_progress", "not_found", "nothing_to_regenerate"}

@@ -1,6 +1,7 @@
 """What happens to a conversation itself: it is changed, read again and deleted."""
 
 import asyncio
+import re
 from contextlib import aclosing
 
 import pytest
@@ -12,6 +13,11 @@ from tests.harness.service import Service
 from tests.harness.watching import Watch, collect, each_way
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.fixture
+def service(either_service: Service) -> Service:
+    return either_service
 
 
 async def refusal(call) -> dict:
@@ -130,3 +136,28 @@ async def test_what_belongs_to_another_is_not_there(service: Service, client: Cl
         for call in (visitor.change(conversation, title="Mine"), visitor.delete(conversation)):
             assert (await refusal(call))["status"] == 404
     assert (await client.conversation(conversation))["title"] is None
+
+
+async def test_conversations_are_found_by_what_was_said_and_what_they_are_called(
+    service: Service, client: Client
+) -> None:
+    async with visitor_of(service.url) as visitor:
+        rivers = await visitor.begin(title="Rivers of Europe")
+        lakes = await visitor.begin(title="Lakes")
+        sent = await visitor.send(lakes, "Which is the deepést? [[tokens=20]]")
+        answer = (await read_whole(visitor, sent["generation"]["id"])).answer
+        word = max(re.findall("[a-z]+", answer.lower()), key=len)
+        for search, found in (
+            ("europe riv", [rivers]),
+            ("DEEPEST", [lakes]),
+            (f"which {word}", [lakes]),
+            ("which rivers", []),
+            ('") OR *', []),
+        ):
+            assert await visitor.search(search) == found, search
+        await visitor.change(lakes, title="Rivers too")
+        # Last active first.
+        assert await visitor.search("rivers") == [lakes, rivers]
+        await visitor.delete(rivers)
+        assert await visitor.search("rivers") == [lakes]
+        assert await client.search("deepest") == []

@@ -45,6 +45,11 @@ class Client:
     async def conversation(self, conversation: str) -> Json:
         return await self.call("GET", f"/conversations/{conversation}")
 
+    async def search(self, words: str) -> list[str]:
+        """Find conversations; gives their ids."""
+        response = await self.http.get("/api/v1/conversations", params={"q": words})
+        return [conversation["id"] for conversation in read(response)["items"]]
+
     async def change(self, conversation: str, **changes: Any) -> Json:
         return await self.call("PATCH", f"/conversations/{conversation}", changes)
 

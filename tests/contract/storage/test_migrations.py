@@ -122,7 +122,7 @@ async def test_ids_are_compared_byte_by_byte_on_a_server(postgres_database) -> N
         found = connection.execute(
             text(
                 "SELECT table_name || '.' || column_name FROM information_schema.columns"
-                " WHERE table_schema = 'public' AND column_name IN ('id', 'parent')"
+                " WHERE table_schema = 'public' AND data_type = 'text' AND column_name IN ('id', 'parent')"
                 # Instances are in no order.
                 " AND collation_name IS DISTINCT FROM 'C' AND table_name <> 'instances'"
             )

@@ -279,3 +279,24 @@ async def test_of_an_empty_conversation_or_anothers_there_is_nothing_to_see(work
     seen = (await call(works.app, "GET", f"{PATH}/{conversation}/context")).json
     assert (seen["messages"], seen["report"]["left_out"]) == ([], 0)
     assert (await call(works.app, "GET", f"{PATH}/conv_nobody/context")).status == 404
+
+
+async def test_a_search_finds_titles_and_texts_and_is_bounded(tmp_path) -> None:
+    async with working(tmp_path) as works:
+        rivers = (await begun(works, title="Rivers of Europe"))["id"]
+        await begun(works, title="Lakes")
+        turn = await sent(works, rivers, {"content": "Which is the longest? [[tokens=2]]"})
+        await works.ended(turn.json["generation"]["id"])
+        for q, ids in (
+            ("rivers", [rivers]),
+            ("LONGEST%20riv", [rivers]),
+            ("nothing", []),
+            ("%22*%28%27", []),
+        ):
+            answer = await call(works.app, "GET", f"{PATH}?q={q}")
+            assert [each["id"] for each in answer.json["items"]] == ids
+        for blank in ("", "%20", "%E2%80%83"):
+            assert len((await call(works.app, "GET", f"{PATH}?q={blank}")).json["items"]) == 2
+        for wrong in ("a" * 201, "a%00"):
+            answer = await call(works.app, "GET", f"{PATH}?q={wrong}")
+            assert (answer.status, answer.json["field"]) == (422, "q")

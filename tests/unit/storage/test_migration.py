@@ -8,10 +8,12 @@ from alembic.util import CommandError
 from sqlalchemy import create_engine
 
 from chatserver.errors import StartRefused
+from chatserver.generation.principal import Principal
 from chatserver.settings import load
 from chatserver.storage import migration
 from chatserver.storage.database import migrate
 from chatserver.storage.tables import metadata
+from chatserver.storage.words import key_of
 
 
 def columns(path, table) -> set[tuple]:
@@ -137,3 +139,37 @@ def test_messages_of_an_earlier_version_learn_how_deep_in_their_branch_they_are(
     with closing(sqlite3.connect(path)) as connection:
         found = dict(connection.execute("SELECT id, depth FROM messages").fetchall())
     assert found == {"a": 1, "b": 2, "c": 3, "d": 2, "e": 1}
+
+
+def test_what_was_said_before_there_was_a_search_is_found_after_it(tmp_path) -> None:
+    path = tmp_path / "chat.db"
+    upgrade_to("0005", path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            """
+            INSERT INTO conversations (id, tenant, user, title, change, own_change, created_at, active_at)
+            VALUES (?, 'home', 'alice', ?, 1, 1, 1, 1)
+            """,
+            [("conv_1", "Rivers"), ("conv_2", None)],
+        )
+        connection.executemany(
+            """
+            INSERT INTO messages (id, conversation, role, content, change, created_at)
+            VALUES (?, 'conv_1', 'user', ?, ?, 1)
+            """,
+            [("msg_1", "the longest river", 2), ("msg_2", "the river", 3)],
+        )
+    migration.upgrade_file(path, lock_wait_s=1)
+    key = key_of(Principal("home", "alice"))
+    with closing(sqlite3.connect(path)) as connection:
+        entries = connection.execute("SELECT number, words FROM search_entries ORDER BY number").fetchall()
+        assert entries == [(0, f"{key}rivers"), (1, f"{key}the {key}longest {key}river")]
+        match = "SELECT count(*) FROM search_index WHERE search_index MATCH ?"
+        assert connection.execute(match, (f"{key}lon*",)).fetchone() == (1,)
+
+
+def upgrade_to(revision: str, path) -> None:
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        command.upgrade(migration._config(connection), revision)
+    engine.dispose()
