@@ -12,7 +12,7 @@ from chatserver.access.tickets import Grant, Ticket
 from chatserver.access.visitors import LOCAL, set_cookie
 from chatserver.api.inbound import NewTicket
 from chatserver.api.operation import Answer, Call, Nothing, Operation
-from chatserver.api.outbound import IssuedTicket, ModelList, OfferedModel
+from chatserver.api.outbound import IssuedTicket, Limits, ModelList, OfferedModel
 from chatserver.api.page import Page
 from chatserver.chat.conversing import Conversing
 from chatserver.chat.work import Work
@@ -30,6 +30,7 @@ class EntranceCalls:
     work: Work
     conversing: Conversing
     page: Page
+    limits: Limits
 
     def operations(self) -> Iterable[Operation[Any, Any, Any]]:
         yield Operation[Nothing, Nothing, NewTicket](
@@ -76,7 +77,7 @@ class EntranceCalls:
             default = await self.fleet.default_model()
         except Unavailable:
             default = None
-        return ModelList(items=offered, default=default, simulated=self.fleet.simulated)
+        return ModelList(items=offered, default=default, simulated=self.fleet.simulated, limits=self.limits)
 
     def welcome(self, request: Request) -> dict[str, str]:
         """Make the one who opens the page a user; the header that says so, for a stranger."""

@@ -75,10 +75,20 @@ class OfferedModel(Outbound):
     loaded: bool = Field(description="In some server's memory now, so that it answers at once.")
 
 
+class Limits(Outbound):
+    """What is taken here, so that nobody has to find out by being refused."""
+
+    content_characters: int = Field(description="Of a message.")
+    message_bytes: int = Field(description="Of a message over the WebSocket, as JSON.")
+    messages_per_minute: int
+    subscriptions: int = Field(description="Over one WebSocket, at once.")
+
+
 class ModelList(Outbound):
     items: list[OfferedModel]
     default: str | None = Field(description="The model that answers where none is named.")
     simulated: bool = Field(description="No model server answers, so a simulated model does.")
+    limits: Limits = Field(description="As a WebSocket tells them when it opens.")
 
 
 class PartHealth(Outbound):

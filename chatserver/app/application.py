@@ -22,7 +22,7 @@ from chatserver.api.generations import GenerationCalls
 from chatserver.api.messages import MessageCalls
 from chatserver.api.operating import Check, OperatingCalls
 from chatserver.api.operation import Operation
-from chatserver.api.outbound import PartHealth
+from chatserver.api.outbound import Limits, PartHealth
 from chatserver.api.page import Page
 from chatserver.api.problems import PROBLEM_HANDLERS, Problems, RequestId
 from chatserver.api.reference import WEBSOCKET_PATH, api_of
@@ -81,6 +81,7 @@ def build_application(parts: Parts) -> Starlette:
     again = Again(accepting, parts.fleet, store.conversations, store.generations, parts.clock)
     sources = Sources(work, store.conversations, parts.watchers)
     streams = Streams(gate, sources, parts.readers, settings.streams)
+    told = _told(limits)
     socket = Socket(
         hosts=Hosts(settings.server.public_origins),
         gate=gate,
@@ -91,14 +92,14 @@ def build_application(parts: Parts) -> Starlette:
         metrics=parts.metrics,
         heartbeat=settings.streams.websocket_heartbeat_s,
         most_subscriptions=limits.subscriptions_per_connection,
-        limits=_told(limits),
+        limits=told.model_dump(),
     )
     operations = [
         *ConversationCalls(gate, conversing, Changing(parts.engine, store.writer)).operations(),
         *MessageCalls(gate, conversing, again, streams, limits.turn_bytes).operations(),
         *GenerationCalls(gate, work, again, streams, limits.generation_bytes).operations(),
         *streams.operations(),
-        *EntranceCalls(gate, parts.fleet, work, conversing, Page.find()).operations(),
+        *EntranceCalls(gate, parts.fleet, work, conversing, Page.find(), told).operations(),
         *OperatingCalls(parts.metrics, _checks(parts)).operations(),
     ]
     in_time = [replace(operation, body_deadline=limits.body_timeout_s) for operation in operations]
@@ -134,6 +135,7 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
             allow_credentials=True,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=[
+                "Authorization",
                 "Content-Type",
                 "Idempotency-Key",
                 "If-Match",
@@ -154,13 +156,13 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
     ]
 
 
-def _told(limits: LimitSettings) -> dict[str, int]:
-    return {
-        "content_characters": limits.content_characters,
-        "message_bytes": limits.message_bytes,
-        "messages_per_minute": limits.messages_per_minute,
-        "subscriptions": limits.subscriptions_per_connection,
-    }
+def _told(limits: LimitSettings) -> Limits:
+    return Limits(
+        content_characters=limits.content_characters,
+        message_bytes=limits.message_bytes,
+        messages_per_minute=limits.messages_per_minute,
+        subscriptions=limits.subscriptions_per_connection,
+    )
 
 
 def _checks(parts: Parts) -> dict[str, Check]:

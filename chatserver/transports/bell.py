@@ -33,6 +33,11 @@ class Bell:
         self._rung = False
 
 
+def told(seconds: float) -> float:
+    """Give seconds as clients are told them: 15, and not 15.0."""
+    return int(seconds) if seconds.is_integer() else seconds
+
+
 class Pulse:
     """Rings every so many seconds while it is open, and says that it was the one who rang."""
 

@@ -11,7 +11,7 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from chatserver.transports.bell import Bell, Pulse
+from chatserver.transports.bell import Bell, Pulse, told
 from chatserver.transports.readers import Readers
 from chatserver.transports.sources import Opener
 from chatserver.wire import sse
@@ -57,7 +57,7 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _stream(self, bell: Bell, receive: Receive, send: Send) -> None:
-        hello = sse.event("hello", orjson.dumps({"heartbeat": self._heartbeat}))
+        hello = sse.event("hello", orjson.dumps({"heartbeat": told(self._heartbeat)}))
         await send({"type": "http.response.body", "body": self._prelude + hello, "more_body": True})
         async with _until_gone(receive, bell.ring) as gone:
             with self._open_source(bell.ring) as source, Pulse(self._heartbeat, bell.ring) as pulse:

@@ -21,6 +21,7 @@ from chatserver.generation.position import START, Position
 from chatserver.generation.principal import Principal
 from chatserver.storage.turns import Current
 from chatserver.telemetry.metrics import Metrics
+from chatserver.transports.bell import told
 from chatserver.transports.messages import (
     Cancel,
     Message,
@@ -96,7 +97,8 @@ class Connection:
 
     async def run(self) -> None:
         outgoing = self._outgoing
-        outgoing.answer({"type": "ready", "heartbeat": self._shared.heartbeat, "limits": self._shared.limits})
+        heartbeat, limits = told(self._shared.heartbeat), self._shared.limits
+        outgoing.answer({"type": "ready", "heartbeat": heartbeat, "limits": limits})
         reader = asyncio.create_task(self._read(), name="ws reader")
         writer = asyncio.create_task(outgoing.write(self._websocket.send_text), name="ws writer")
         tasks = {reader, writer}

@@ -112,10 +112,22 @@ async def test_the_models_are_listed_with_the_one_that_answers_by_default(works)
     assert (chat["context_length"], "digest" in chat) == (8192, False)
 
 
+async def test_what_a_message_may_be_is_told_beside_the_models(works) -> None:
+    told = (await call(works.app, "GET", "/api/v1/models")).json["limits"]
+    limits = works.parts.settings.limits
+    assert told == {
+        "content_characters": limits.content_characters,
+        "message_bytes": limits.message_bytes,
+        "messages_per_minute": limits.messages_per_minute,
+        "subscriptions": limits.subscriptions_per_connection,
+    }
+
+
 async def test_without_a_model_server_the_list_is_empty_and_nothing_fails(tmp_path) -> None:
     async with working(tmp_path, urls=("http://127.0.0.1:1",), ollama__model="") as works:
         models = await call(works.app, "GET", "/api/v1/models")
-        assert (models.status, models.json) == (200, {"items": [], "default": None, "simulated": False})
+        assert (models.status, models.json["items"], models.json["default"]) == (200, [], None)
+        assert models.json["simulated"] is False
         refused = await call(works.app, "POST", "/api/v1/generations", {"prompt": "Hi"})
         assert (refused.status, refused.json["code"]) == (503, "unavailable")
         assert refused.header("retry-after") == "1"

@@ -105,7 +105,7 @@ async def test_a_page_elsewhere_may_call_and_read_even_refusals(works) -> None:
     preflight = {
         "origin": ELSEWHERE,
         "access-control-request-method": "POST",
-        "access-control-request-headers": "content-type,idempotency-key",
+        "access-control-request-headers": "authorization,content-type,idempotency-key",
     }
     answer = await call(works.app, "OPTIONS", "/api/v1/conversations", headers=preflight)
     assert (answer.status, answer.header("access-control-allow-origin")) == (200, ELSEWHERE)

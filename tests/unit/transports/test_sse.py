@@ -40,7 +40,7 @@ async def test_a_stream_says_hello_tells_the_log_and_closes(works) -> None:
     generation = await works.accept("[[tokens=4]]", principal=LOCAL)
     events = await whole(events_of(works, generation))
     assert names(events) == ["hello", "started", *["delta"] * (len(events) - 3), "end"]
-    assert (events[0].data, events[0].id) == ({"heartbeat": 15}, None)
+    assert (repr(events[0].data), events[0].id) == ("{'heartbeat': 15}", None)
     assert all(event.id == event.data["id"] and event.name == event.data["type"] for event in events[1:])
     text = "".join(event.data.get("text", "") for event in events)
     assert text == (await works.record(generation)).result
