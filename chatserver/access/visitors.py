@@ -36,6 +36,9 @@ class Visitors:
 
 
 def set_cookie(value: str, *, secure: bool, elsewhere: bool) -> str:
-    """Write a Set-Cookie header. A page of another site keeps it only if that is allowed in so many words."""
-    same_site = "None; Secure" if secure and elsewhere else "Lax; Secure" if secure else "Lax"
+    """Write a Set-Cookie header. A page of another site keeps it only if that is allowed in so many words.
+
+    For each such site it is another cookie: one that is good for several is refused more and more often.
+    """
+    same_site = "None; Secure; Partitioned" if secure and elsewhere else "Lax; Secure" if secure else "Lax"
     return f"{COOKIE}={value}; Path=/; Max-Age={_YEAR_S}; HttpOnly; SameSite={same_site}"

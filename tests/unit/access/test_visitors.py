@@ -76,7 +76,7 @@ def test_a_ticket_is_no_cookie(visitors) -> None:
         (False, False, "HttpOnly; SameSite=Lax"),
         (False, True, "HttpOnly; SameSite=Lax"),
         (True, False, "HttpOnly; SameSite=Lax; Secure"),
-        (True, True, "HttpOnly; SameSite=None; Secure"),
+        (True, True, "HttpOnly; SameSite=None; Secure; Partitioned"),
     ],
 )
 def test_the_cookie_is_for_http_alone_and_for_other_sites_only_over_tls(secure, elsewhere, ends) -> None:
