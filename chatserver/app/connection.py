@@ -18,6 +18,8 @@ from chatserver.telemetry.metrics import Metrics
 
 #: Requests that may wait behind the one that is being answered. Browsers send none ahead.
 _AHEAD = 16
+#: Bytes that wait in the process for a peer whose socket is full, before whoever writes to it waits too.
+_WRITE_AHEAD = 16 * 1024
 #: Seconds in which a peer that was refused may finish what it says; cut at once, it would see only that.
 _LAST_WORDS_S = 1.0
 
@@ -57,6 +59,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=_WRITE_AHEAD)
         if len(self.connections) > self._door.limits.sockets:
             self._refuse(Full("This server has as many sockets open as it takes.", setting="sockets"))
             self.transport.close()
