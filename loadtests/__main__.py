@@ -11,14 +11,13 @@ from typing import Any
 from loadtests.baseline import Baseline
 from loadtests.load import LoadFailed
 from loadtests.machine import describe
-from loadtests.measures import Plan
+from loadtests.measures import Plan, Requirement, Result
 from loadtests.processes import NotStarted
 from loadtests.report import Answered, requirement_line, write_report
 from loadtests.scenarios import Scenario, all_scenarios
 
 _REPORTS = Path(__file__).parent / "reports"
 _SEED = 7
-_PAIRS = 3
 
 
 def main() -> int:
@@ -27,7 +26,7 @@ def main() -> int:
     chosen = [known[name] for name in arguments.scenario or known]
     try:
         return asyncio.run(_run(chosen, arguments))
-    except (NotStarted, LoadFailed) as problem:
+    except NotStarted as problem:
         print(problem, file=sys.stderr)
         return 1
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -43,8 +42,7 @@ def _arguments(known: Mapping[str, Scenario]) -> Namespace:
         "--pairs",
         metavar="N",
         type=int,
-        default=_PAIRS,
-        help="rounds in which each side takes its turn (%(default)s)",
+        help="rounds in which each side takes its turn (as many as a scenario needs)",
     )
     parser.add_argument(
         "--out",
@@ -64,8 +62,10 @@ async def _run(chosen: Sequence[Scenario], arguments: Namespace) -> int:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     origin = describe(_SEED)
     baseline = Baseline(_REPORTS / "baseline.json")
-    plan = Plan(arguments.pairs, _SEED, _tell)
-    answered = [await _answer(scenario, plan, baseline) for scenario in chosen]
+    answered = [
+        await _answer(scenario, Plan(arguments.pairs or scenario.pairs, _SEED, _tell), baseline)
+        for scenario in chosen
+    ]
     page = write_report(arguments.out, origin, answered)
     _tell(f"\nreport: {page}")
     if arguments.keep:
@@ -75,7 +75,7 @@ async def _run(chosen: Sequence[Scenario], arguments: Namespace) -> int:
 
 async def _answer(scenario: Scenario, plan: Plan, baseline: Baseline) -> Answered:
     _tell(f"\n{scenario.name}: {scenario.question}")
-    result = await scenario.run(plan)
+    result = await _result(scenario, plan)
     for requirement in result.requirements:
         _tell(requirement_line(requirement))
     return Answered(
@@ -87,9 +87,19 @@ async def _answer(scenario: Scenario, plan: Plan, baseline: Baseline) -> Answere
     )
 
 
+async def _result(scenario: Scenario, plan: Plan) -> Result:
+    try:
+        return await scenario.run(plan)
+    except (LoadFailed, TimeoutError) as problem:
+        # The others' questions are still worth their answers.
+        _tell(f"  {problem!r}")
+        return Result([Requirement("it could be measured", "yes", "no", passed=False)], {})
+
+
 def _keep(baseline: Baseline, answered: Sequence[Answered], origin: Mapping[str, Any]) -> None:
     for one in answered:
-        baseline.keep(one.scenario, one.result, origin)
+        if one.result.figures:
+            baseline.keep(one.scenario, one.result, origin)
 
 
 def _tell(line: str) -> None:

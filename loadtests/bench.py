@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from loadtests.conversations import begin, questions
+from loadtests.conversations import begin, questions, turn
 from loadtests.load import Job, Outcome, put_load, request
 from loadtests.nginx import passing_through
 from loadtests.servers import MODEL, OURS, service
@@ -66,12 +66,7 @@ class Conversed:
     async def requests(self, demand: Demand) -> Sequence[str]:
         conversations = await begin(self.address, demand.streams)
         return [
-            request(
-                f"/api/v1/conversations/{conversation}/messages",
-                self.address,
-                {"content": question},
-                accept="text/event-stream",
-            )
+            turn(self.address, conversation, question)
             for conversation, question in zip(conversations, demand.questions(), strict=True)
         ]
 

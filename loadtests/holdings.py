@@ -1,5 +1,6 @@
 """What a serving process holds: as it says itself in its metrics, and as the kernel has it in /proc."""
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 #: Seconds that the metrics may take.
 _METRICS_S = 20
+#: Seconds between two looks.
+_LOOK_S = 0.5
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -33,6 +36,11 @@ class Holdings:
     def counted(self) -> dict[str, int]:
         """All but the memory, which is never the same to the byte."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "memory"}
+
+    def beyond(self, other: "Holdings") -> int:
+        """How many things are held that another didn't hold."""
+        theirs = other.counted()
+        return sum(max(0, count - theirs[name]) for name, count in self.counted().items())
 
 
 class Inspector:
@@ -58,6 +66,16 @@ class Inspector:
             files=open_files[False],
             memory=resident_bytes(self._pid),
         )
+
+    async def settled(self, before: Holdings, seconds: float) -> Holdings:
+        """Look until no more is held than before, but no longer than so many seconds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        while True:
+            now = await self.look()
+            if not now.beyond(before) or loop.time() > deadline:
+                return now
+            await asyncio.sleep(_LOOK_S)
 
 
 @asynccontextmanager

@@ -71,8 +71,10 @@ class Outcome:
         return 1e6 * self.cpu_s[name] / self.tokens
 
 
-def request(path: str, host: str, body: Mapping[str, Any], accept: str = "*/*") -> str:
-    """Write a POST as it stands on the wire."""
+def request(
+    path: str, host: str, body: Mapping[str, Any], accept: str = "*/*", *, close: bool = False
+) -> str:
+    """Write a POST as it stands on the wire; `close` ends the connection after its answer."""
     text = json.dumps(body)
     head = (
         f"POST {path} HTTP/1.1",
@@ -80,6 +82,7 @@ def request(path: str, host: str, body: Mapping[str, Any], accept: str = "*/*") 
         f"Accept: {accept}",
         "Content-Type: application/json",
         f"Content-Length: {len(text)}",
+        *(["Connection: close"] if close else []),
     )
     return "\r\n".join([*head, "", text])
 

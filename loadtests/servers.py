@@ -43,20 +43,28 @@ class Service:
 
 @asynccontextmanager
 async def service(
-    seed: int, rate: float | None, settings: Mapping[str, Any] | None = None
+    seed: int, rate: float | None, settings: Mapping[str, Any] | None = None, *, first_token_ms: float = 0
 ) -> AsyncIterator[Service]:
     """Start both; answers come with so many tokens a second, or as fast as they can."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
-        model_server, upstream = await stack.enter_async_context(_simulator(seed, rate))
+        model_server, upstream = await stack.enter_async_context(_simulator(seed, rate, first_token_ms))
         server, address = await stack.enter_async_context(
             _chatserver(folder / "data", upstream, settings or {})
         )
         yield Service(address, upstream, {OURS: server.pid, SIMULATOR: model_server.pid}, folder)
 
 
-def _simulator(seed: int, rate: float | None) -> AbstractAsyncContextManager[tuple[Child, str]]:
-    options = {"port": 0, "parallel": SLOTS, "seed": seed, **({"rate": rate} if rate else {})}
+def _simulator(
+    seed: int, rate: float | None, first_token_ms: float
+) -> AbstractAsyncContextManager[tuple[Child, str]]:
+    options = {
+        "port": 0,
+        "parallel": SLOTS,
+        "seed": seed,
+        "first-token-ms": first_token_ms,
+        **({"rate": rate} if rate else {}),
+    }
     given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return serving("chatserver", "simulate-ollama", *given)
 

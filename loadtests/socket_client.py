@@ -99,7 +99,7 @@ def text_frame(text: str) -> bytes:
 
 
 async def open_all(job: SocketJob) -> list[Socket | BaseException]:
-    handshake = _handshake(job)
+    asked = handshake(job.host, job.port)
     turns = asyncio.Semaphore(_AT_ONCE)
     loop = asyncio.get_running_loop()
 
@@ -107,17 +107,17 @@ async def open_all(job: SocketJob) -> list[Socket | BaseException]:
         source = (job.sources[number % len(job.sources)], 0)
         async with turns, asyncio.timeout(_HANDSHAKE_S):
             _, socket = await loop.create_connection(Socket, job.host, job.port, local_addr=source)
-            socket.write(handshake)
+            socket.write(asked)
             await socket.ready
         return socket
 
     return await asyncio.gather(*map(open_one, range(job.sockets)), return_exceptions=True)
 
 
-def _handshake(job: SocketJob) -> bytes:
+def handshake(host: str, port: int) -> bytes:
     lines = (
         "GET /api/v1/ws HTTP/1.1",
-        f"Host: {job.host}:{job.port}",
+        f"Host: {host}:{port}",
         "Upgrade: websocket",
         "Connection: Upgrade",
         f"Sec-WebSocket-Key: {b64encode(bytes(16)).decode()}",

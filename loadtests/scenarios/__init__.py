@@ -1,4 +1,7 @@
-"""The scenarios. Each is a module whose docstring is its question and whose `run` answers it."""
+"""The scenarios. Each is a module whose docstring is its question and whose `run` answers it.
+
+One that needs more rounds than is usual says how many in `PAIRS`.
+"""
 
 import pkgutil
 from collections.abc import Awaitable, Callable
@@ -7,11 +10,15 @@ from importlib import import_module
 
 from loadtests.measures import Plan, Result
 
+_USUAL_PAIRS = 3
+
 
 @dataclass(frozen=True)
 class Scenario:
     name: str
     question: str
+    #: Rounds in which each side takes its turn, if nobody says how many.
+    pairs: int
     run: Callable[[Plan], Awaitable[Result]]
 
 
@@ -23,4 +30,5 @@ def all_scenarios() -> dict[str, Scenario]:
 def _scenario(name: str) -> Scenario:
     module = import_module(f"{__name__}.{name}")
     assert module.__doc__ is not None
-    return Scenario(name, module.__doc__.strip().partition("\n")[0], module.run)
+    question = module.__doc__.strip().partition("\n")[0]
+    return Scenario(name, question, getattr(module, "PAIRS", _USUAL_PAIRS), module.run)

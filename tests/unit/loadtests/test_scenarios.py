@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from loadtests.load import Outcome, request
-from loadtests.scenarios import all_scenarios, idle_sockets, many_streams, prompt
+from loadtests.scenarios import all_scenarios, idle_sockets, many_streams, prompt, stalled_readers
 from loadtests.scenarios.token_cost import evaluate
 
 
@@ -83,3 +83,29 @@ def test_memory_a_connection_is_judged_at_its_peak_and_every_connection_counts()
     assert idle_sockets.evaluate([one]).figures["tokens in time"].median == 50
     assert not idle_sockets.evaluate([one, replace(one, kept=9_999)]).passed
     assert not idle_sockets.evaluate([replace(one, streaming_kib=46)]).passed
+
+
+def test_stalled_readers_may_slow_the_others_a_little_and_all_have_to_go():
+    cores = {"chatserver": 0.9, "simulator": 0.1, "client": 0.1}
+    alone = stalled_readers.Round([50.0] * 10, [50.0] * 10, 1024 * 1024, cores)
+    beside = stalled_readers.Round(
+        gaps_ms=[60.0] * 10,
+        all_gaps_ms=[90.0] * 10,
+        grown=1024 * 1024 + 500 * 128 * 1024,
+        cores=cores,
+        gone_s=[10.0] * 500,
+    )
+    assert stalled_readers.evaluate([alone], [beside]).passed
+    for worse in (
+        replace(beside, gaps_ms=[61.0] * 10),
+        replace(beside, grown=beside.grown + 1024 * 1024),
+        replace(beside, gone_s=[15.5] * 500),
+        replace(beside, gone_s=[10.0] * 499),
+        replace(beside, left=1),
+    ):
+        assert not stalled_readers.evaluate([alone], [worse]).passed
+
+
+def test_a_scenario_that_needs_more_rounds_than_others_says_so():
+    known = all_scenarios()
+    assert (known["stalled_readers"].pairs, known["token_cost"].pairs) == (5, 3)
