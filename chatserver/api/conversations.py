@@ -8,7 +8,7 @@ from starlette.responses import Response
 from chatserver.access.gate import Gate
 from chatserver.api.inbound import ChangedConversation, ConversationPage, NewConversation, OfOne
 from chatserver.api.operation import Answer, AnyOperation, Call, Nothing, Operation
-from chatserver.api.outbound import ConversationContext, ConversationList, ShownMessage
+from chatserver.api.outbound import ConversationList
 from chatserver.api.streams import accepted_response
 from chatserver.api.tags import expected, is_known, tagged, unchanged
 from chatserver.chat.changing import Changing
@@ -33,7 +33,6 @@ class ConversationCalls:
             self._creating(),
             self._listing(),
             self._looking(),
-            self._explaining(),
             self._changing(),
             self._deleting(),
         )
@@ -96,26 +95,6 @@ class ConversationCalls:
         principal = self.gate.principal(call.request)
         found = await self.conversing.get(principal, call.path.id)
         return unchanged(found.change) if is_known(call.request.headers, found.change) else _shown(found)
-
-    def _explaining(self) -> AnyOperation:
-        return Operation(
-            method="GET",
-            path=f"{_ONE}/context",
-            name="get_context",
-            tag=TAG,
-            summary="See what the model would see of a conversation now",
-            description="Before a question of moderate complexity; each question decides anew how far it "
-            "looks back. What an answer was made from stands in its generation's `context`.",
-            handler=self.context,
-            path_model=OfOne,
-            answers=(Answer(description="As it would be now.", model=ConversationContext),),
-            errors=(Unavailable,),
-        )
-
-    async def context(self, call: Call[OfOne, Nothing, Nothing]) -> ConversationContext:
-        model, window = await self.conversing.context(self.gate.principal(call.request), call.path.id)
-        shown = [ShownMessage(role=turn["role"], content=turn["content"]) for turn in window.messages]
-        return ConversationContext(model=model, messages=shown, report=window.report.as_json())
 
     def _changing(self) -> AnyOperation:
         return Operation(

@@ -103,6 +103,19 @@ class ChangedConversation(Inbound):
         return self.model_dump(exclude_unset=True)
 
 
+class NewSummary(Inbound):
+    text: Annotated[Text, Field(min_length=1, max_length=4_000)] = Field(
+        description="What the model is to know of what it isn't shown."
+    )
+
+    @field_validator("text")
+    @classmethod
+    def _check_text(cls, text: str) -> str:
+        if not text.strip():
+            raise PydanticCustomError("text", "needs some words")
+        return text
+
+
 class NewMessage(Inbound):
     """A turn: what a person says."""
 

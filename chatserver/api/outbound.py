@@ -5,7 +5,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
+from chatserver.chat.resources import (
+    ConversationResource,
+    GenerationResource,
+    MessageResource,
+    SummaryResource,
+)
 
 
 class Outbound(BaseModel):
@@ -35,6 +40,10 @@ class ConversationContext(Outbound):
 
     model: str
     messages: list[ShownMessage] = Field(description="Oldest first.")
+    summary: SummaryResource | None = Field(
+        description="What stands for the beginning of the current branch, where there is one; the model is "
+        "told it as soon as something is left out."
+    )
     report: dict[str, Any] = Field(
         description="Ids of the messages `kept` in full and `cut`; how many are `summarised` and `left_out`, "
         "and how far both reach; `tokens` of each part, `exact` or estimated; the `budget`. An image counts "

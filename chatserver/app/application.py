@@ -15,6 +15,7 @@ from chatserver.access.gate import Gate
 from chatserver.access.hosts import Hosts
 from chatserver.access.tickets import Tickets
 from chatserver.access.visitors import Visitors
+from chatserver.api.context import ContextCalls
 from chatserver.api.conversations import ConversationCalls
 from chatserver.api.docs import Handbook
 from chatserver.api.entrance import EntranceCalls
@@ -33,6 +34,7 @@ from chatserver.chat.accepting import Accepting
 from chatserver.chat.again import Again
 from chatserver.chat.changing import Changing
 from chatserver.chat.conversing import Conversing
+from chatserver.chat.remembering import Remembering
 from chatserver.chat.work import Work
 from chatserver.errors import StoreUnavailable
 from chatserver.settings import LimitSettings
@@ -79,6 +81,9 @@ def build_application(parts: Parts) -> Starlette:
         clock=parts.clock,
     )
     again = Again(accepting, parts.fleet, store.conversations, store.generations, parts.clock)
+    remembering = Remembering(
+        parts.fleet, store.writer, store.conversations, store.summaries, parts.prompts, parts.clock
+    )
     sources = Sources(work, store.conversations, parts.watchers)
     streams = Streams(gate, sources, parts.readers, settings.streams)
     told = _told(limits)
@@ -96,6 +101,7 @@ def build_application(parts: Parts) -> Starlette:
     )
     operations = [
         *ConversationCalls(gate, conversing, Changing(parts.engine, store.writer)).operations(),
+        *ContextCalls(gate, remembering).operations(),
         *MessageCalls(gate, conversing, again, streams, limits.turn_bytes).operations(),
         *GenerationCalls(gate, work, again, streams, limits.generation_bytes).operations(),
         *streams.operations(),

@@ -11,7 +11,6 @@ from chatserver.chat.accepting import Accepting, Receipt
 from chatserver.chat.operations import idempotency
 from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
 from chatserver.context.titling import first_words
-from chatserver.context.window import Window
 from chatserver.engine.prompts import Prompts
 from chatserver.errors import Invalid
 from chatserver.generation.clock import Clock
@@ -144,12 +143,6 @@ class Conversing:
         self, principal: Principal, conversation: str, leaf: str | None, before: str | None, limit: int
     ) -> Page[Message]:
         return await self.messages.branch(principal, conversation, leaf, before, limit)
-
-    async def context(self, principal: Principal, conversation: str) -> tuple[str, Window]:
-        """Show what the model would see now, and which model that is."""
-        found = await self.conversations.get(principal, conversation)
-        model = found.model or await self.fleet.default_model()
-        return model, await self.prompts.preview(found, model)
 
     async def _model(self, principal: Principal, conversation: str, turn: Turn) -> str:
         if turn.model:

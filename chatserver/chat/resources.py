@@ -11,7 +11,7 @@ from chatserver.generation.feed import Feed
 from chatserver.generation.pieces import Channel
 from chatserver.generation.position import START
 from chatserver.generation.states import Lane, Reason, Status
-from chatserver.storage.records import Conversation, Generation, Message
+from chatserver.storage.records import Conversation, Generation, Message, Summary
 from chatserver.wire.frames import fault_json, usage_json
 
 
@@ -42,6 +42,29 @@ class ConversationResource(Resource):
             change=record.change,
             created_at=timestamp(record.created_at),
             active_at=timestamp(record.active_at),
+        )
+
+
+class SummaryResource(Resource):
+    """What the model is told in short of messages that it isn't shown."""
+
+    text: str
+    message: str | None = Field(
+        description="The newest message it stands for; null before it stands for any, then it counts on all "
+        "branches."
+    )
+    covers: int = Field(description="How many messages that makes.")
+    by_hand: bool = Field(description="Somebody's own words, which the next one is made from.")
+    created_at: str
+
+    @classmethod
+    def of(cls, record: Summary) -> Self:
+        return cls(
+            text=record.text,
+            message=record.message,
+            covers=record.covers,
+            by_hand=record.by_hand,
+            created_at=timestamp(record.created_at),
         )
 
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 from sqlalchemy import bindparam, delete, func, insert, select, text, update
 
 from chatserver.errors import ChatserverError, NotFound
+from chatserver.generation.ids import SUMMARY, new_id
 from chatserver.generation.principal import Principal
 from chatserver.storage.command import Command, Transaction
 from chatserver.storage.connection import Connection
@@ -47,8 +48,11 @@ class Summaries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def on_branch(self, conversation: str, message: str) -> Summary | None:
-        """Find what stands for the beginning of the branch that ends at a message; whoever it belongs to."""
+    async def on_branch(self, conversation: str, message: str | None) -> Summary | None:
+        """Find what stands for the beginning of the branch that ends at a message; whoever it belongs to.
+
+        None for the message: of a conversation in which nothing was said yet.
+        """
         return await self._database.read(lambda connection: _on_branch(connection, conversation, message))
 
     async def departed(self, conversation: str, last: str, most: int) -> Departed:
@@ -102,7 +106,6 @@ class SaveSummary(Command[bool]):
 class SetSummary(Command[Summary]):
     """Put a person's words in the place of the summary that is valid on the current branch."""
 
-    id: str
     principal: Principal
     conversation: str
     text: str
@@ -139,7 +142,8 @@ async def _set(transaction: Transaction, command: SetSummary, numbering: Numberi
         # Somebody who changes a word again and again leaves one version, not a hundred.
         await transaction.write(_REMOVE, [{"of_summary": before.id}])
     summary = Summary(
-        id=command.id,
+        # Made here and not by the caller: the highest counts, and another may have been written meanwhile.
+        id=new_id(SUMMARY),
         conversation=row.id,
         message=before.message if before else None,
         covers=before.covers if before else 0,

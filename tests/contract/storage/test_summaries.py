@@ -5,7 +5,6 @@ import pytest
 from sqlalchemy import delete, select
 
 from chatserver.errors import NotFound
-from chatserver.generation.ids import SUMMARY, new_id
 from chatserver.storage.summaries import SetSummary
 from chatserver.storage.tables import conversations, summaries
 from tests.contract.storage.store import ALICE, BOB, NOW, Store, chore, save
@@ -14,7 +13,7 @@ _ALL = select(summaries)
 
 
 def by_hand(conversation, text: str, principal=ALICE) -> SetSummary:
-    return SetSummary(new_id(SUMMARY), principal, conversation, text, NOW)
+    return SetSummary(principal, conversation, text, NOW)
 
 
 async def talk(store: Store, turns: int):
@@ -89,6 +88,15 @@ async def test_one_set_by_hand_takes_the_place_of_the_valid_one(store) -> None:
     mine = await store.submit(by_hand(conversation.id, "Mine"))
     assert (mine.message, mine.text, mine.by_hand) == (said[3], "Mine", True)
     assert await store.summaries.on_branch(conversation.id, said[-1]) == mine
+
+
+async def test_one_set_by_hand_takes_the_place_of_one_that_was_written_a_moment_ago(store) -> None:
+    conversation, said = await talk(store, 2)
+    mine = by_hand(conversation.id, "Mine")
+    made = save(conversation, said[1], "Made", None)
+    results = await asyncio.gather(store.submit(made), store.submit(mine))
+    assert results[0]
+    assert await store.summaries.on_branch(conversation.id, said[-1]) == results[1]
 
 
 async def test_one_set_by_hand_before_there_is_any_stands_for_no_message_and_counts_on_all_branches(

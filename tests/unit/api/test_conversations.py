@@ -259,28 +259,6 @@ async def test_beginning_conversations_has_a_limit_and_a_repeat_has_none(tmp_pat
         assert (await call(works.app, "POST", PATH, {}, headers)).json == first.json
 
 
-async def test_what_the_model_would_see_now_is_told_with_the_reasons(works) -> None:
-    conversation = (await begun(works, system="Be short."))["id"]
-    turn = await sent(works, conversation, {"content": "Tell me of the sea. [[tokens=3]]"})
-    await works.ended(turn.json["generation"]["id"])
-    await works.idle()
-    seen = (await call(works.app, "GET", f"{PATH}/{conversation}/context")).json
-    assert [message["role"] for message in seen["messages"]] == ["system", "user", "assistant"]
-    assert seen["messages"][1]["content"] == "Tell me of the sea. [[tokens=3]]"
-    assert seen["report"]["kept"] == [turn.json["message"]["id"], turn.json["generation"]["message"]]
-    assert seen["report"]["tokens"]["total"] <= seen["report"]["budget"]["total"]
-    answer = (await call(works.app, "GET", f"/api/v1/generations/{turn.json['generation']['id']}")).json
-    assert answer["context"]["kept"] == [turn.json["message"]["id"]]
-    assert answer["context"]["prompt_eval_count"] == answer["usage"]["prompt_tokens"]
-
-
-async def test_of_an_empty_conversation_or_anothers_there_is_nothing_to_see(works) -> None:
-    conversation = (await begun(works))["id"]
-    seen = (await call(works.app, "GET", f"{PATH}/{conversation}/context")).json
-    assert (seen["messages"], seen["report"]["left_out"]) == ([], 0)
-    assert (await call(works.app, "GET", f"{PATH}/conv_nobody/context")).status == 404
-
-
 async def test_a_search_finds_titles_and_texts_and_is_bounded(tmp_path) -> None:
     async with working(tmp_path) as works:
         rivers = (await begun(works, title="Rivers of Europe"))["id"]

@@ -4,7 +4,6 @@ import pytest
 
 from chatserver.engine.chores import Answered
 from chatserver.engine.summaries import Summarise
-from chatserver.generation.ids import SUMMARY, new_id
 from chatserver.storage.records import Conversation
 from chatserver.storage.summaries import SetSummary
 from tests.unit.engine.talks import answered, chores_of
@@ -82,7 +81,7 @@ async def test_a_few_messages_are_waited_for(alone) -> None:
 
 async def test_a_summary_set_by_hand_is_what_the_next_one_goes_on_from(alone) -> None:
     conversation, answers = await talk(alone, PLAIN, PLAIN, PLAIN, "And now?")
-    words = SetSummary(new_id(SUMMARY), ALICE, conversation.id, "- Code word: Heron", 1)
+    words = SetSummary(ALICE, conversation.id, "- Code word: Heron", 1)
     await alone.parts.store.writer.submit(words)
     await errand(alone).run(left(answers[3], answers[2], 6))
     made = await summary(alone, answers[3])
@@ -100,7 +99,7 @@ async def test_a_summary_set_by_hand_meanwhile_stays(alone) -> None:
 
         async def make(self, *args):
             made = await made_by_model(*args)
-            words = SetSummary(new_id(SUMMARY), ALICE, conversation.id, "Mine", 1)
+            words = SetSummary(ALICE, conversation.id, "Mine", 1)
             await self.writer.submit(words)
             return made
 
