@@ -10,11 +10,13 @@ from chatserver.backplane.memory import MemoryBackplane
 from chatserver.chat.watching import Watchers
 from chatserver.context.measures import Measures
 from chatserver.context.vocabulary_files import VocabularyFiles
+from chatserver.engine.attempts import Attempts
 from chatserver.engine.checkpoints import Checkpoints
 from chatserver.engine.chores import Chores
+from chatserver.engine.endings import Endings
 from chatserver.engine.engine import Engine
 from chatserver.engine.housekeeping import Errand, Housekeeping
-from chatserver.engine.patience import Patience
+from chatserver.engine.patience import Patience, PatientWriter
 from chatserver.engine.peers import Peers
 from chatserver.engine.prompts import Prompts
 from chatserver.engine.queue import FirstCome
@@ -226,18 +228,26 @@ def _make_engine(  # noqa: PLR0917 - the parts it is made of
     metrics.watch_finished_logs(lambda: shelf.size)
 
     def make_runner(engine: Engine) -> Runner:
+        writer = PatientWriter(store.writer, patience)
         return Runner(
-            prompts=prompts,
             peers=peers,
-            fleet=fleet,
-            slots=slots,
-            writer=store.writer,
+            attempts=Attempts(
+                prompts=prompts,
+                fleet=fleet,
+                slots=slots,
+                writer=writer,
+                clock=clock,
+                metrics=metrics,
+                patience=patience,
+                options=generation,
+                slot_for=engine.slot_for,
+                give_back=engine.give_back,
+            ),
+            endings=Endings(prompts, writer, clock, metrics, generation.attempts),
+            writer=writer,
             clock=clock,
-            metrics=metrics,
             patience=patience,
-            options=generation,
             owner=f"inst_{secrets.token_hex(8)}",
-            slot_for=engine.slot_for,
             give_back=engine.give_back,
         )
 

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 
 import structlog
 
+from chatserver.engine.endings import Outcome
 from chatserver.engine.job import Job
 from chatserver.engine.peers import Peers
 from chatserver.engine.queue import Order, Pace, Waiting
-from chatserver.engine.runner import Outcome, Runner
+from chatserver.engine.runner import Runner
 from chatserver.engine.shelf import Shelf
 from chatserver.engine.slots import Slot, Slots
 from chatserver.errors import Draining, Full, TooMany

@@ -3,12 +3,15 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
 
 from chatserver.errors import BackplaneUnavailable, StoreUnavailable
 from chatserver.generation.clock import Clock
+from chatserver.storage.command import Command
+from chatserver.storage.writer import Writer
 
 #: Pauses before the store is asked again, in seconds: at first, and at most.
 _FIRST_S = 0.25
@@ -54,6 +57,17 @@ class Patience:
         if self._away is not None:
             log.info("store_back", after_s=round(self._clock.now() - self._away))
             self._away = None
+
+
+@dataclass(frozen=True)
+class PatientWriter:
+    """The writer, for what has to be written however long that takes."""
+
+    writer: Writer
+    patience: Patience
+
+    async def submit(self, command: Command[R]) -> R:
+        return await self.patience.ask(type(command).__name__, lambda: self.writer.submit(command))
 
 
 def _pauses() -> Iterator[float]:

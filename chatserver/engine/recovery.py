@@ -2,8 +2,8 @@
 
 import structlog
 
+from chatserver.engine.endings import Outcome
 from chatserver.engine.engine import Engine
-from chatserver.engine.runner import Outcome
 from chatserver.generation.feed import Feed
 from chatserver.generation.pieces import Channel, Delta, Fault, Started
 from chatserver.generation.states import Lane, Reason
