@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-#: Seconds that the metrics may take.
+#: Seconds that the metrics may take, until nothing moves any more, and between two looks meanwhile.
 _METRICS_S = 20
-#: Seconds between two looks.
-_LOOK_S = 0.5
+_REST_S = 20
+_LOOK_S = 0.05
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -37,10 +37,10 @@ class Holdings:
         """All but the memory, which is never the same to the byte."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "memory"}
 
-    def beyond(self, other: "Holdings") -> int:
-        """How many things are held that another didn't hold."""
-        theirs = other.counted()
-        return sum(max(0, count - theirs[name]) for name, count in self.counted().items())
+    def beyond(self, before: "Holdings") -> dict[str, int]:
+        """Tell of what there is more than before, and how much. Less there may be: idle connections end."""
+        more = {name: count - before.counted()[name] for name, count in self.counted().items()}
+        return {name: count for name, count in more.items() if count > 0}
 
 
 class Inspector:
@@ -67,15 +67,24 @@ class Inspector:
             memory=resident_bytes(self._pid),
         )
 
-    async def settled(self, before: Holdings, seconds: float) -> Holdings:
-        """Look until no more is held than before, but no longer than so many seconds."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while True:
-            now = await self.look()
-            if not now.beyond(before) or loop.time() > deadline:
-                return now
-            await asyncio.sleep(_LOOK_S)
+    async def at_rest(self) -> Holdings:
+        """Wait until nothing is made or read any more, and two looks find the same."""
+        async with asyncio.timeout(_REST_S):
+            found, last = await self.look(), None
+            while found.generations or found.readers or last is None or found.counted() != last.counted():
+                await asyncio.sleep(_LOOK_S)
+                found, last = await self.look(), found
+        return found
+
+    async def settled(self, before: Holdings) -> Holdings:
+        """Give what is held as soon as it is no more than before, or what it is after a while."""
+        found = await self.look()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REST_S):
+                while found.beyond(before):
+                    await asyncio.sleep(_LOOK_S)
+                    found = await self.look()
+        return found
 
 
 @asynccontextmanager

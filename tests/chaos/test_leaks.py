@@ -4,13 +4,12 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import cycle, product
 
 import pytest
 
 from chatserver.upstream.simulator.faults import FAULTS
-from loadtests.holdings import Holdings, Inspector, inspecting
+from loadtests.holdings import inspecting
 from tests.harness.asking import WAYS, Until, never
 from tests.harness.client import Client, visitor_of
 from tests.harness.service import Service, module_service
@@ -21,9 +20,6 @@ _RUNS = 500
 #: Before them, so that everything is there which is made when it is first needed.
 _WARM_UP = 60
 _AT_ONCE = 40
-#: Seconds until all is as before.
-_SETTLE_S = 15
-_LOOK_S = 0.05
 _SILENCE_S = 0.3
 #: In place of a reason, where the end wasn't waited for.
 _LEFT = "left"
@@ -51,13 +47,13 @@ async def test_after_five_hundred_faulty_runs_nothing_is_left(
         # One by one, so that what has to be known of the model is asked over the connections that are there.
         await _run(service, rng, len(WAYS), at_once=1)
         await _run(service, rng, _WARM_UP)
-        before = await _at_rest(inspector)
+        before = await inspector.at_rest()
         connections = (await service.seen(in_flight=0))["connections"]
         reasons = await _run(service, rng, _RUNS)
-        after = await _settled(inspector, before)
+        after = await inspector.settled(before)
     record_property("ends", dict(reasons))
     record_property("MiB more", round((after.memory - before.memory) / 2**20, 1))
-    assert _more(after, before) == {}
+    assert after.beyond(before) == {}
     assert (await service.seen(in_flight=0))["connections"] <= connections
     assert reasons.total() == _RUNS
     assert reasons.keys() == {"upstream_error", "upstream_truncated", "length", _LEFT}
@@ -86,30 +82,3 @@ def _patience(rng: random.Random) -> Until:
         return never
     enough = rng.randrange(1, 4)
     return lambda received: received.taken >= enough
-
-
-async def _at_rest(inspector: Inspector) -> Holdings:
-    """Wait until nothing is made or read any more, and two looks find the same."""
-    async with asyncio.timeout(_SETTLE_S):
-        found, last = await inspector.look(), None
-        while found.generations or found.readers or last is None or found.counted() != last.counted():
-            await asyncio.sleep(_LOOK_S)
-            found, last = await inspector.look(), found
-    return found
-
-
-async def _settled(inspector: Inspector, before: Holdings) -> Holdings:
-    """Give what is held as soon as it is no more than before, or what it is after a while."""
-    found = await inspector.look()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_SETTLE_S):
-            while _more(found, before):
-                await asyncio.sleep(_LOOK_S)
-                found = await inspector.look()
-    return found
-
-
-def _more(after: Holdings, before: Holdings) -> dict[str, int]:
-    """Tell of what there is more than before, and how much. Less there may be: idle connections end."""
-    more = {name: count - before.counted()[name] for name, count in after.counted().items()}
-    return {name: count for name, count in more.items() if count > 0}

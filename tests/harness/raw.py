@@ -76,13 +76,17 @@ def request(method: str, path: str, *headers: str, body: bytes = b"", host: str 
 class RawSocket:
     """A WebSocket whose frames a test writes itself, allowed or not."""
 
-    def __init__(self, connection: Raw, url: str) -> None:
+    def __init__(self, connection: Raw, url: str, cookies: str) -> None:
         self.raw = connection
+        self._cookies = cookies
         self._protocol = ClientProtocol(parse_uri(f"{url.replace('http', 'ws', 1)}/api/v1/ws"))
         self._pending: Iterator[Event] = iter(())
 
     async def open(self) -> None:
-        self._protocol.send_request(self._protocol.connect())
+        handshake = self._protocol.connect()
+        if self._cookies:
+            handshake.headers["Cookie"] = self._cookies
+        self._protocol.send_request(handshake)
         self.raw.say(b"".join(self._protocol.data_to_send()))
         assert (await self.frame())["type"] == "ready"
 
@@ -139,10 +143,10 @@ class RawSocket:
 
 @asynccontextmanager
 async def raw_socket(
-    url: str, prepare: Callable[[sockets.socket], None] = lambda _: None
+    url: str, prepare: Callable[[sockets.socket], None] = lambda _: None, *, cookies: str = ""
 ) -> AsyncIterator[RawSocket]:
     """Open a WebSocket and wait until it is ready."""
     async with raw(url, prepare) as connection:
-        opened = RawSocket(connection, url)
+        opened = RawSocket(connection, url, cookies)
         await opened.open()
         yield opened

@@ -1,7 +1,10 @@
+from collections import Counter
 from dataclasses import replace
 
+from loadtests.churn import Churned, Look
+from loadtests.holdings import Holdings
 from loadtests.load import Outcome, request
-from loadtests.scenarios import all_scenarios, idle_sockets, many_streams, prompt, stalled_readers
+from loadtests.scenarios import all_scenarios, churn, idle_sockets, many_streams, prompt, stalled_readers
 from loadtests.scenarios.token_cost import evaluate
 
 
@@ -109,3 +112,23 @@ def test_stalled_readers_may_slow_the_others_a_little_and_all_have_to_go():
 def test_a_scenario_that_needs_more_rounds_than_others_says_so():
     known = all_scenarios()
     assert (known["stalled_readers"].pairs, known["token_cost"].pairs) == (5, 3)
+
+
+def test_growth_is_that_of_the_fitted_line_after_the_warm_up():
+    def churned(bytes_each, tasks_more=0, tasks_left=0):
+        def held(at, tasks):
+            memory = round(1e8 + 50e6 * (at < 120) + 10 * at * bytes_each)
+            return Holdings(
+                tasks=tasks, generations=1, slots=1, readers=9, sockets=40, files=19, memory=memory
+            )
+
+        looks = [
+            Look(at, 10 * at, held(at, 60 + (-1) ** at * 10 + tasks_more * at // 600)) for at in range(600)
+        ]
+        return Churned(Counter(read=6_000), looks, held(0, 9), held(600, 9 + tasks_left))
+
+    flat = churn.evaluate([churned(200)])
+    assert flat.passed
+    assert round(flat.figures["memory a visit"].median) == 200
+    for growing in (churned(600), churned(0, tasks_more=40), churned(0, tasks_left=1)):
+        assert not churn.evaluate([growing]).passed
