@@ -141,7 +141,7 @@ export class FollowedAnswer implements Answer, Followed {
 
   over(): void {
     if (this.ended) return;
-    if (this.#readAgain) this.fail(new Lost("This answer has no end."));
+    if (this.#readAgain) this.fail(new Lost());
     else this.#startAgain("position_unknown");
   }
 
@@ -170,10 +170,10 @@ export class FollowedAnswer implements Answer, Followed {
 
   #finish(end: EndFrame, verified: boolean): void {
     const { text, thinking, toolCalls } = this.#reading;
-    const { reason, usage, error } = end;
+    const { generation, reason, usage, error } = end;
     this.#listeners.add(end);
     this.#listeners.finish();
-    this.#whole.resolve({ generation: this.id, text, thinking, toolCalls, reason, usage, error, verified });
+    this.#whole.resolve({ generation, text, thinking, toolCalls, reason, usage, error, verified });
   }
 
   #startAgain(reason: ResetFrame["reason"]): void {

@@ -8,6 +8,7 @@ export type Join<Frame> = (frames: Frame[], frame: Frame) => Frame[];
 interface Backlog<Frame> {
   frames: Frame[];
   wake: () => void;
+  left: boolean;
 }
 
 export class Listeners<Frame> {
@@ -34,12 +35,25 @@ export class Listeners<Frame> {
     for (const backlog of this.#backlogs) backlog.wake();
   }
 
-  /** Listen from now on; `before` gives what there was so far. */
-  async *listen(before: () => Frame[]): AsyncGenerator<Frame, void, undefined> {
-    const backlog: Backlog<Frame> = { frames: before(), wake: () => undefined };
+  /** Listen from the first look on, for which `before` gives what there was so far; `left` is told of the end. */
+  listen(before: () => Frame[], left?: () => void): AsyncGenerator<Frame, void, undefined> {
+    const backlog: Backlog<Frame> = { frames: [], wake: () => undefined, left: false };
+    const frames = this.#read(backlog, before, left);
+    const end = frames.return.bind(frames);
+    // A generator that waits would hear of its end only with the next frame, which may never come.
+    frames.return = (value) => {
+      backlog.left = true;
+      backlog.wake();
+      return end(value);
+    };
+    return frames;
+  }
+
+  async *#read(backlog: Backlog<Frame>, before: () => Frame[], left?: () => void): AsyncGenerator<Frame, void, undefined> {
+    backlog.frames = before();
     this.#backlogs.add(backlog);
     try {
-      while (true) {
+      while (!backlog.left) {
         const frame = backlog.frames.shift();
         if (frame !== undefined) yield frame;
         else if (this.#error) throw this.#error;
@@ -48,6 +62,7 @@ export class Listeners<Frame> {
       }
     } finally {
       this.#backlogs.delete(backlog);
+      left?.();
     }
   }
 }

@@ -283,8 +283,7 @@ export class Client {
 
   async #cancel(answer: FollowedAnswer): Promise<void> {
     if (answer.generation === null && answer.turn && this.#turns.withdraw(answer)) return;
-    const { generation } = await answer.accepted;
-    await this.cancel(generation.id);
+    await this.cancel((await answer.accepted).generation.id);
   }
 
   #report(kind: ReportKind, about: unknown): void {
@@ -294,7 +293,8 @@ export class Client {
   }
 
   #tell<Name extends keyof ClientEvents>(name: Name, event: ClientEvents[Name]): void {
-    for (const listener of this.#listeners[name] ?? []) listener(event);
+    // What a listener does wrong is its own affair.
+    for (const listener of this.#listeners[name] ?? []) queueMicrotask(() => listener(event));
   }
 }
 

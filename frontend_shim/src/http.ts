@@ -83,12 +83,16 @@ export class Http {
   /** What we said we were wasn't good: ask again. */
   async renew(): Promise<void> {
     this.#needsTickets = true;
-    this.#credentials = Promise.resolve(this.#auth(true));
-    await this.#credentials;
+    this.#credentials = null;
+    await this.#known(true);
   }
 
-  #known(): Promise<Credentials> {
-    return (this.#credentials ??= Promise.resolve(this.#auth(false)));
+  /** Who we are; where that couldn't be found out, the next call asks again. */
+  #known(refused = false): Promise<Credentials> {
+    return (this.#credentials ??= (async () => this.#auth(refused))().catch((cause: unknown) => {
+      this.#credentials = null;
+      return lose(cause);
+    }));
   }
 
   /** Once refused for not being known, say who we are anew and try once more: nothing was done the first time. */

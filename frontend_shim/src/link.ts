@@ -2,13 +2,13 @@
 
 import { backoff } from "./backoff.ts";
 import type { Environment } from "./environment.ts";
-import { isPassing, Problem, Silent } from "./errors.ts";
+import { isPassing, Lost, Problem, Silent } from "./errors.ts";
 import type { Json } from "./frames.ts";
 import type { Http } from "./http.ts";
 import type { Choice, Transport } from "./transports/choice.ts";
 import type { EventReader, Followed } from "./transports/followed.ts";
 import { poll } from "./transports/longpoll.ts";
-import { closingOf, Socket, type SocketListener } from "./transports/websocket.ts";
+import { Socket, type SocketListener } from "./transports/websocket.ts";
 
 /**
  * - `idle`: nothing was asked for yet
@@ -97,9 +97,7 @@ export class Link implements SocketListener {
 
   close(): void {
     this.#closing.abort();
-    this.#enter("closed");
-    this.#disconnect();
-    this.#followed.clear();
+    this.#stop(new Lost(), "closed");
   }
 
   follow(followed: Followed): void {
@@ -159,14 +157,16 @@ export class Link implements SocketListener {
       this.#failures = 0;
       this.#reproved = false;
     }
-    switch (closingOf(code)) {
-      case "stop":
+    switch (code) {
+      case 4403: // Forbidden.
         return this.#stop(new Problem({ status: 403 }));
-      case "renew":
+      case 4401: // Unknown.
         return void this.#reprove();
-      case "later":
+      case 1013: // Full.
+      case 4429: // Flooded.
         return void this.#again(new Problem({ status: 503, retry_after: LATER_S }));
-      case "elsewhere":
+      case 1001: // Going away.
+      case 1012: // Restarting: another instance may be there at once.
         if (socket.ready && this.#failures++ === 0) return this.#connect();
     }
     void (socket.ready ? this.#again() : this.#doubt());
@@ -240,9 +240,9 @@ export class Link implements SocketListener {
     else this.#connect();
   }
 
-  #stop(error: unknown): void {
+  #stop(error: unknown, state: ConnectionState = "stopped"): void {
     this.#disconnect();
-    this.#enter("stopped", null, error);
+    this.#enter(state, null, error);
     for (const followed of this.#followed.keys()) followed.refused(error);
     this.#followed.clear();
   }

@@ -1,7 +1,7 @@
 /** Sending: in order, each message when the answer before it in its conversation has ended, each once. */
 
 import type { Answer, FollowedAnswer } from "./answer.ts";
-import { isPassing, Problem, Withdrawn } from "./errors.ts";
+import { isPassing, Lost, Problem, Withdrawn } from "./errors.ts";
 import type { Json } from "./frames.ts";
 import type { Http } from "./http.ts";
 import type { Link } from "./link.ts";
@@ -44,21 +44,22 @@ export class Turns {
   /** Take a message back; false if it is too late for that. */
   withdraw(answer: FollowedAnswer): boolean {
     if (this.#tried.has(answer)) return false;
-    if (answer.ref) this.#outbox.remove(answer.ref);
+    this.#outbox.remove(answer.ref!);
     answer.fail(new Withdrawn());
     return true;
   }
 
   /** Try until the server answers, whatever it says then. */
   async persist<T>(attempt: () => Promise<T>): Promise<T> {
-    for (let failures = 0; ; failures++) {
+    for (let failures = 0; this.#link.connection.state !== "closed"; failures++) {
       try {
         return await attempt();
       } catch (error) {
-        if (!isPassing(error) || this.#link.connection.state === "closed") throw error;
+        if (!isPassing(error)) throw error;
         await this.#link.pause(failures, error);
       }
     }
+    throw new Lost();
   }
 
   async #deliver(turn: Turn, answer: FollowedAnswer, before: Place | undefined, place: Place): Promise<void> {

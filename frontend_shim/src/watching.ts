@@ -26,13 +26,9 @@ export class Watching implements Followed {
   }
 
   /** Listen until the conversation is deleted, or the listener has enough; the last one lets the conversation go. */
-  async *listen(): AsyncGenerator<ConversationFrame, void, undefined> {
-    this.#watchers++;
-    try {
-      yield* this.#listeners.listen(() => []);
-    } finally {
-      if (--this.#watchers === 0) this.#finish();
-    }
+  listen(): AsyncGenerator<ConversationFrame, void, undefined> {
+    const begin = (): [] => (this.#watchers++, []);
+    return this.#listeners.listen(begin, () => --this.#watchers || this.#finish());
   }
 
   take(value: unknown): void {
@@ -54,9 +50,9 @@ export class Watching implements Followed {
     this.#finish();
   }
 
-  /** One that was deleted while nobody listened is gone. */
+  /** One that was deleted while nobody listened is gone, and after a close nothing comes. */
   refused(error: unknown): boolean {
-    this.#finish(error instanceof Problem && error.status === 404 ? null : error);
+    this.#finish(error instanceof Problem && error.status !== 404 ? error : null);
     return false;
   }
 

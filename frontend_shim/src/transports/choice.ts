@@ -1,7 +1,7 @@
 /** Which transport: the best that works, remembered for a day, a better one tried again later. */
 
 import { type Environment, keep, recall } from "../environment.ts";
-import { isObject } from "../frames.ts";
+import type { Json } from "../frames.ts";
 
 /** Best first. */
 export const TRANSPORTS = ["websocket", "sse", "longpoll"] as const;
@@ -55,8 +55,8 @@ export class Choice {
   }
 
   #remembered(): Transport | undefined {
-    const kept = recall(this.#environment.storage, this.#key);
-    if (!isObject(kept) || !(Number(kept.until) > this.#environment.clock.now())) return undefined;
-    return this.#offered.find((one) => one === kept.transport);
+    const kept = recall(this.#environment.storage, this.#key) as Json | null | undefined;
+    if (!(Number(kept?.until) > this.#environment.clock.now())) return undefined;
+    return this.#offered.find((one) => one === kept!.transport);
   }
 }

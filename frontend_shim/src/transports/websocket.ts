@@ -9,6 +9,10 @@ import { type Followed, HELLO_MS, type Patience, patienceOf } from "./followed.t
 const QUIET_MS = 20_000;
 const WORD_MS = 10_000;
 
+const VERBS = { generation: "subscribe", conversation: "watch" } as const;
+/** A message was larger than the server takes. */
+const TOO_LARGE = 1009;
+
 export interface SocketListener {
   /** It greeted us; `limits` are those of the server. */
   ready(socket: Socket, limits: Json): void;
@@ -74,9 +78,8 @@ export class Socket {
 
   follow(followed: Followed): void {
     const { kind, id, after } = followed;
-    const type = kind === "generation" ? "subscribe" : "watch";
     const place = this.#newPlace(id);
-    this.ask({ type, [kind]: id, ...(after !== null && { after }) }, ({ ended }) => {
+    this.ask({ type: VERBS[kind], [kind]: id, ...(after !== null && { after }) }, ({ ended }) => {
       if (this.#places.get(id) !== place) return;
       place.followed = followed;
       if (ended === true) followed.over();
@@ -96,8 +99,7 @@ export class Socket {
       if (this.#places.get(id) === place) this.#places.delete(id);
     };
     if (ended) return forget();
-    const type = kind === "generation" ? "unsubscribe" : "unwatch";
-    this.ask({ type, [kind]: id }, forget).catch(forget);
+    this.ask({ type: `un${VERBS[kind]}`, [kind]: id }, forget).catch(forget);
   }
 
   #newPlace(id: string): Place {
@@ -114,8 +116,8 @@ export class Socket {
     this.#write({ type: "ping" });
   }
 
-  close(): void {
-    this.#closed(1000);
+  close(code = 1000): void {
+    this.#closed(code);
     this.#wire.close();
   }
 
@@ -129,23 +131,18 @@ export class Socket {
 
   #outOfPatience(): void {
     if (this.ready && !this.#asking) return this.ping();
-    this.#closed(1006);
-    this.#wire.close();
+    this.close(1006);
   }
 
   #hear(data: unknown): void {
     if (this.#over) return;
+    const frame = parseObject(data);
+    const greets = !this.ready && frame?.type === "ready";
+    this.ready ||= greets;
     this.#asking = false;
     this.#patience.grant(this.ready ? QUIET_MS : HELLO_MS);
-    const frame = parseObject(data);
-    if (frame?.type === "ready" && !this.ready) this.#greeted(frame);
+    if (greets) this.#listener.ready(this, (frame.limits ?? {}) as Json);
     else if (frame?.type !== "pong" && !this.#answers(frame)) this.#handOn(frame);
-  }
-
-  #greeted(frame: Json): void {
-    this.ready = true;
-    this.#patience.grant(QUIET_MS);
-    this.#listener.ready(this, (frame.limits ?? {}) as Json);
   }
 
   /** Hand an answer to who asked; false if it is none. */
@@ -178,18 +175,4 @@ export class Socket {
 }
 
 /** Sending again what was too large would close every connection. */
-const lossBy = (code: number): Error => (code === 1009 ? new Problem({ status: 413, code: "too_large" }) : new Lost());
-
-/** What to do after a close. */
-export type Closing = "stop" | "renew" | "later" | "elsewhere" | "again";
-
-const CLOSINGS: Record<number, Closing> = {
-  1001: "elsewhere",
-  1012: "elsewhere",
-  1013: "later",
-  4401: "renew",
-  4403: "stop",
-  4429: "later",
-};
-
-export const closingOf = (code: number): Closing => CLOSINGS[code] ?? "again";
+const lossBy = (code: number): Error => (code === TOO_LARGE ? new Problem({ status: 413, code: "too_large" }) : new Lost());

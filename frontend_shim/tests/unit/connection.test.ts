@@ -375,6 +375,46 @@ describe("many at once", () => {
     client.close();
     await until(() => server.sockets[0]!.readyState === WebSocket.CLOSED);
     expect(clock.waiting).toEqual([]);
+    await expect(answer.whole).rejects.toMatchObject({ name: "Lost" });
+    await expect(client.follow(GENERATION).whole).rejects.toMatchObject({ name: "Lost" });
+  });
+});
+
+describe("what others do wrong", () => {
+  test("a listener that throws disturbs nobody", async () => {
+    const thrown: unknown[] = [];
+    const note = (error: unknown): void => void thrown.push(error);
+    const usual = process.listeners("uncaughtException");
+    process.removeAllListeners("uncaughtException").on("uncaughtException", note);
+    try {
+      server.script = [whole];
+      const client = open();
+      const quiet = client.on("connection", () => {
+        throw new Error("mine");
+      });
+      expect((await client.follow(GENERATION).whole).text).toBe("Hi");
+      quiet();
+      await settle();
+      expect(thrown.length).toBeGreaterThan(0);
+    } finally {
+      process.removeListener("uncaughtException", note);
+      for (const listener of usual) process.on("uncaughtException", listener);
+    }
+  });
+
+  test.each(["websocket", "longpoll"] as const)("over %s, who can't say who they are is asked again", async (transport) => {
+    let asked = 0;
+    const auth = async (): Promise<{ headers: Record<string, string> }> => {
+      if (++asked === 1) throw new TypeError("no network");
+      return { headers: { Authorization: "Bearer key" } };
+    };
+    server.script = [whole];
+    const client = open({ transports: [transport], auth });
+    const { whole: text } = client.follow(GENERATION);
+    await until(() => client.connection.state === "waiting");
+    clock.advance(500);
+    expect(await text).toMatchObject({ text: "Hi" });
+    expect(asked).toBe(2);
   });
 });
 
@@ -403,6 +443,28 @@ describe("watching", () => {
 
     expect(seen).toEqual([["message", 5], ["message", 6], ["deleted", 9]]);
     expect(server.readers.map(({ after }) => Number(after))).toEqual([4, 6]);
+  });
+
+  test("who has enough while nothing comes lets it go too", async () => {
+    server.script = [() => undefined];
+    const client = open();
+    const changes = client.watch(CONVERSATION)[Symbol.asyncIterator]();
+    const next = changes.next();
+    await until(() => server.readers.length === 1);
+    await changes.return!();
+    expect(await next).toEqual({ done: true, value: undefined });
+    await until(() => server.sent.some(({ type }) => type === "unwatch"));
+  });
+
+  test("closing ends it", async () => {
+    server.script = [() => undefined];
+    const client = open();
+    const over = (async () => {
+      for await (const _ of client.watch(CONVERSATION));
+    })();
+    await until(() => server.readers.length === 1);
+    client.close();
+    await over;
   });
 
   test("who has enough lets it go", async () => {

@@ -10,7 +10,6 @@ import { Outbox } from "../../src/outbox.ts";
 import { Reading } from "../../src/reading.ts";
 import { Choice, TRANSPORTS } from "../../src/transports/choice.ts";
 import { EventParser } from "../../src/transports/sse.ts";
-import { closingOf } from "../../src/transports/websocket.ts";
 import { HandClock, MemoryStore } from "./clock.ts";
 import { delta, started } from "./scripted.ts";
 
@@ -142,12 +141,6 @@ describe("the choice of a transport", () => {
     storage.setItem("chatserver.transport http://a/", kept);
     expect(choose().current).toBe("websocket");
   });
-});
-
-test("close codes say what to do", () => {
-  expect([1001, 1012, 1013, 4401, 4403, 4429, 1006, 1011].map(closingOf)).toEqual([
-    "elsewhere", "elsewhere", "later", "renew", "stop", "later", "again", "again",
-  ]);
 });
 
 describe("an outbox", () => {

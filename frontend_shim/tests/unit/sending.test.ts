@@ -203,6 +203,20 @@ describe("order", () => {
     expect([...unsent.kept.values()]).toEqual(["[]"]);
   });
 
+  test("after closing nothing is sent, and what wasn't stays in its store", async () => {
+    const unsent = new MemoryStore();
+    server.handlers[`POST ${PATH}`] = () => ({ status: 503, body: problem(503) });
+    const client = open({ transports: ["longpoll"], unsent });
+    const [first, second] = ["one", "two"].map((text) => client.send(CONVERSATION, text));
+    await until(() => server.called(PATH).length === 1);
+    await settle();
+    client.close();
+    await expect(first!.accepted).rejects.toMatchObject({ name: "Lost" });
+    await expect(second!.accepted).rejects.toMatchObject({ name: "Lost" });
+    expect(server.called(PATH)).toHaveLength(1);
+    expect(JSON.parse([...unsent.kept.values()][0]!)).toHaveLength(2);
+  });
+
   test("more than anybody types is refused", async () => {
     const client = open();
     for (let i = 0; i < 100; i++) client.send(CONVERSATION, "x");
