@@ -12,6 +12,9 @@ from chatserver.generation.states import Status
 from chatserver.storage.command import Command, Transaction
 from chatserver.storage.tables import checkpoints, generations
 
+#: Attempts under one epoch that are told apart; settings allow fewer.
+_ATTEMPTS = 1_000
+
 _attempt = bindparam("of_attempt", type_=checkpoints.c.attempt.type)
 _seq = bindparam("at_seq", type_=checkpoints.c.seq.type)
 _channel = bindparam("of_channel", type_=checkpoints.c.channel.type)
@@ -60,11 +63,20 @@ class Checkpoint(Command[None]):
         return [None] * len(commands)
 
 
+def attempt_of(number: int) -> int:
+    return number % _ATTEMPTS
+
+
+def _number(epoch: int, attempt: int) -> int:
+    """Number attempts in the order of their text: after a hand-over another owner makes the same one anew."""
+    return epoch * _ATTEMPTS + attempt
+
+
 def _row(part: Part) -> dict[str, Any]:
     return {
         "of_generation": part.generation_id,
         "under_epoch": part.epoch,
-        "of_attempt": part.attempt,
+        "of_attempt": _number(part.epoch, part.attempt),
         "at_seq": part.seq,
         "of_channel": part.channel.value,
         "appended": part.text,

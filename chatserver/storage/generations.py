@@ -12,6 +12,7 @@ from chatserver.generation.pieces import Channel
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane, Status
 from chatserver.storage.accepting import Accepting
+from chatserver.storage.checkpoints import attempt_of
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.database import Database
 from chatserver.storage.records import Accepted, Generation, Idempotency, Page, Stored, TextSoFar
@@ -126,7 +127,7 @@ class Generations:
         return await self._load(query)
 
     async def text_so_far(self, generation: str) -> TextSoFar | None:
-        """What the checkpoints hold of its newest attempt."""
+        """What the checkpoints hold of its newest attempt under its newest epoch."""
         of_it = checkpoints.c.generation == generation
         newest = select(func.max(checkpoints.c.attempt)).where(of_it).scalar_subquery()
         query = select(checkpoints).where(of_it, checkpoints.c.attempt == newest).order_by(checkpoints.c.seq)
@@ -134,7 +135,7 @@ class Generations:
         if not parts:
             return None
         return TextSoFar(
-            attempt=parts[0].attempt,
+            attempt=attempt_of(parts[0].attempt),
             answer="".join(part.text for part in parts if part.channel == Channel.ANSWER),
             thinking="".join(part.text for part in parts if part.channel == Channel.THINKING),
         )

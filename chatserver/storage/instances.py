@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, bindparam, delete, exists, insert, select, update
+from sqlalchemy import BigInteger, bindparam, case, delete, exists, insert, select, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
 from chatserver.errors import ChatserverError
+from chatserver.generation.states import Status
 from chatserver.storage.command import Command, Transaction
 from chatserver.storage.database import Database
 from chatserver.storage.records import Generation
@@ -52,6 +53,16 @@ _ADOPT = (
     )
     .values(owner=bindparam("new_owner"))
 )
+_tried = (generations.c.status == Status.RUNNING.value) & (generations.c.attempts > 0)
+_HAND_OVER = (
+    update(generations)
+    .where(
+        generations.c.id == bindparam("of_generation"),
+        generations.c.owner == bindparam("of_owner"),
+        unfinished,
+    )
+    .values(owner=None, attempts=generations.c.attempts - case((_tried, bindparam("given_back")), else_=0))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +101,26 @@ class Leave(Command[None]):
 
 @dataclass(frozen=True, slots=True)
 class HandOver(Command[None]):
-    """Leave a generation to whoever takes it first, although its owner lives."""
+    """Leave a generation to whoever takes it first, although its owner lives.
+
+    The attempt that the owner has begun is given back, so that however often work is handed over, its
+    attempts are not spent; what `Leave` or a crash leaves behind has used one up.
+    """
 
     generation_id: str
     owner: str
+    #: The owner has claimed it to try it. What it only waited with, another one's attempt has counted.
+    tried: bool = True
 
     @classmethod
     async def handle(
         cls, transaction: Transaction, commands: Sequence["HandOver"]
     ) -> Sequence[ChatserverError | None]:
-        for command in commands:
-            given_up = (
-                update(generations)
-                .where(
-                    generations.c.id == command.generation_id,
-                    generations.c.owner == command.owner,
-                    unfinished,
-                )
-                .values(owner=None)
-            )
-            await transaction.connection.execute(given_up)
+        rows = [
+            {"of_generation": one.generation_id, "of_owner": one.owner, "given_back": int(one.tried)}
+            for one in sorted(commands, key=lambda one: one.generation_id)
+        ]
+        await transaction.write(_HAND_OVER, rows)
         return [None] * len(commands)
 
 

@@ -187,6 +187,7 @@ checkpoints = Table(
     "checkpoints",
     metadata,
     Column("generation", Id, ForeignKey("generations.id", ondelete="CASCADE"), nullable=False),
+    # With the epoch before it.
     Column("attempt", Integer, nullable=False),
     Column("seq", Integer, nullable=False),
     Column("channel", Text, nullable=False),

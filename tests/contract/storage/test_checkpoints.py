@@ -1,6 +1,7 @@
 from chatserver.generation.pieces import Channel
 from chatserver.storage.checkpoints import Checkpoint, Part
-from chatserver.storage.lifecycle import BeginAttempt, Claim
+from chatserver.storage.instances import HandOver
+from chatserver.storage.lifecycle import BeginAttempt, Claim, Claimed
 from chatserver.storage.records import TextSoFar
 from tests.contract.storage.store import NOW, finish
 
@@ -73,3 +74,13 @@ async def test_a_part_that_is_saved_again_is_there_once(store) -> None:
 
 async def test_nothing_is_saved_of_nothing(store) -> None:
     await save(store)
+
+
+async def test_an_attempt_that_was_handed_over_and_is_made_anew_has_parts_of_its_own(store) -> None:
+    generation = await store.work(owner="old", claimed=True)
+    await save(store, Part(generation.id, 1, 1, 0, Channel.ANSWER, "Hel"))
+    await store.submit(HandOver(generation.id, "old"))
+    assert await store.submit(Claim(generation.id, "new", 1, NOW)) == Claimed(2, 1, cancel=False)
+    assert await store.generations.text_so_far(generation.id) == TextSoFar(1, "Hel", "")
+    await save(store, Part(generation.id, 2, 1, 0, Channel.ANSWER, "Hello"))
+    assert await store.generations.text_so_far(generation.id) == TextSoFar(1, "Hello", "")
