@@ -57,6 +57,10 @@ class BranchPage(Inbound):
     )
 
 
+class ExportQuery(Inbound):
+    format: Literal["markdown", "json"] = "markdown"
+
+
 class GenerationPage(Inbound):
     limit: Limit = PAGE
     cursor: Cursor | None = Field(default=None, description="`next_cursor` of the page before.")

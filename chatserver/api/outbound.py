@@ -28,6 +28,12 @@ class MessageList(Outbound):
     change: int = Field(description="Watch the conversation from here on to miss nothing.")
 
 
+class ConversationExport(Outbound):
+    conversation: ConversationResource
+    summary: SummaryResource | None = Field(description="What the model is told in short, if anything.")
+    messages: list[MessageResource] = Field(description="Of all branches; each below its `parent`.")
+
+
 class ShownMessage(Outbound):
     """A message as the model gets it."""
 

@@ -19,6 +19,7 @@ from chatserver.api.context import ContextCalls
 from chatserver.api.conversations import ConversationCalls
 from chatserver.api.docs import Handbook
 from chatserver.api.entrance import EntranceCalls
+from chatserver.api.export import ExportCalls
 from chatserver.api.generations import GenerationCalls
 from chatserver.api.messages import MessageCalls
 from chatserver.api.operating import Check, OperatingCalls
@@ -34,6 +35,7 @@ from chatserver.chat.accepting import Accepting
 from chatserver.chat.again import Again
 from chatserver.chat.changing import Changing
 from chatserver.chat.conversing import Conversing
+from chatserver.chat.exporting import Exporting
 from chatserver.chat.remembering import Remembering
 from chatserver.chat.work import Work
 from chatserver.errors import StoreUnavailable
@@ -84,6 +86,7 @@ def build_application(parts: Parts) -> Starlette:
     remembering = Remembering(
         parts.fleet, store.writer, store.conversations, store.summaries, parts.prompts, parts.clock
     )
+    exporting = Exporting(store.conversations, store.summaries, store.exports)
     sources = Sources(work, store.conversations, parts.watchers)
     streams = Streams(gate, sources, parts.readers, settings.streams)
     told = _told(limits)
@@ -102,6 +105,7 @@ def build_application(parts: Parts) -> Starlette:
     operations = [
         *ConversationCalls(gate, conversing, Changing(parts.engine, store.writer)).operations(),
         *ContextCalls(gate, remembering).operations(),
+        *ExportCalls(gate, exporting).operations(),
         *MessageCalls(gate, conversing, again, streams, limits.turn_bytes).operations(),
         *GenerationCalls(gate, work, again, streams, limits.generation_bytes).operations(),
         *streams.operations(),

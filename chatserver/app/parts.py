@@ -31,6 +31,7 @@ from chatserver.generation.clock import Clock, SystemClock
 from chatserver.settings import Settings
 from chatserver.storage.conversations import Conversations
 from chatserver.storage.database import Database
+from chatserver.storage.exporting import Exports
 from chatserver.storage.folder import DataFolder
 from chatserver.storage.generations import Generations
 from chatserver.storage.housekeeping import ForgetLeftHousekeeping
@@ -60,6 +61,7 @@ class Store:
     messages: Messages
     generations: Generations
     summaries: Summaries
+    exports: Exports
     repeats: Repeats
 
 
@@ -197,6 +199,7 @@ async def _open_store(
         Messages(database),
         Generations(database),
         Summaries(database),
+        Exports(database),
         Repeats(database),
     )
 

@@ -107,7 +107,9 @@ class Conversations:
         self._database = database
 
     async def get(self, principal: Principal, conversation: str) -> Conversation:
-        return await self._database.glance(lambda connection: _get(connection, principal, conversation))
+        return await self._database.glance(
+            lambda connection: find_conversation(connection, principal, conversation)
+        )
 
     async def page(
         self, principal: Principal, limit: int, cursor: str | None, sought: Sequence[Sought] = ()
@@ -134,7 +136,7 @@ class Conversations:
         """
 
         async def read(connection: Connection) -> list[Change]:
-            whole = await _get(connection, principal, conversation)
+            whole = await find_conversation(connection, principal, conversation)
             if after is None:
                 return [Change("conversation", whole.change, whole)]
             changes = await _changed_messages(connection, conversation, after, limit)
@@ -146,7 +148,7 @@ class Conversations:
         return await self._database.read(read)
 
 
-async def _get(connection: Connection, principal: Principal, conversation: str) -> Conversation:
+async def find_conversation(connection: Connection, principal: Principal, conversation: str) -> Conversation:
     query = select_conversations().where(
         conversations.c.id == conversation,
         conversations.c.tenant == principal.tenant,

@@ -18,6 +18,7 @@ from chatserver.generation.states import Lane, Purpose, Reason, Status
 from chatserver.storage.connection import Connection
 from chatserver.storage.conversations import Conversations, CreateConversation
 from chatserver.storage.database import Database
+from chatserver.storage.exporting import Exports
 from chatserver.storage.generations import AcceptGeneration, Generations
 from chatserver.storage.housekeeping import AcceptHousekeeping
 from chatserver.storage.lifecycle import Finish
@@ -48,6 +49,7 @@ class Store:
         self.messages = Messages(database)
         self.generations = Generations(database)
         self.summaries = Summaries(database)
+        self.exports = Exports(database)
         #: What `on_commit` was called with, and the sizes that `observe` was.
         self.commits = commits
         self.groups: list[int] = []

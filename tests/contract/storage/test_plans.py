@@ -12,7 +12,6 @@ import asyncpg
 import pytest
 from sqlalchemy import Engine, event
 
-from chatserver.generation.ids import SUMMARY, new_id
 from chatserver.generation.pieces import Channel
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Status
@@ -112,8 +111,8 @@ async def do_everything(store: Store) -> None:
     await store.submit(ForgetHousekeeping(generation.id))
     await store.submit(ForgetLeftHousekeeping())
     await store.submit(GiveTitle(conversation.id, "A title"))
-    await store.submit(SetSummary(new_id(SUMMARY), ALICE, conversation.id, "All", NOW))
-    await store.submit(SetSummary(new_id(SUMMARY), ALICE, conversation.id, "All of it", NOW))
+    await store.submit(SetSummary(ALICE, conversation.id, "All", NOW))
+    await store.submit(SetSummary(ALICE, conversation.id, "All of it", NOW))
     await store.submit(save(conversation, accepted.message.id, "More", None))
     await store.summaries.on_branch(conversation.id, accepted.message.id)
     await store.summaries.departed(conversation.id, accepted.message.id, 5)
@@ -134,6 +133,8 @@ async def read_everything(store: Store, conversation: str, message: str, generat
     await store.messages.branch(ALICE, conversation, message, None, 1)
     await store.messages.branch(ALICE, conversation, None, message, 1)
     await store.messages.transcript(conversation, message, 10)
+    await store.exports.section(ALICE, conversation, 0, 10)
+    await store.exports.openings([message], 10)
     await store.generations.get(ALICE, generation)
     for status in (None, Status.QUEUED):
         await store.generations.page(ALICE, status, 1, None)
