@@ -49,7 +49,9 @@ class Accepting:
         """Accept what `prepare` makes; a repeat gets its first answer."""
 
         async def admit() -> Receipt:
-            command = await prepare()
+            # Refused before anything is read: what is read for nothing holds up the rest.
+            with self.engine.preparing(caller.name):
+                command = await prepare()
             return await self.engine.carry(self._commit(caller, command))
 
         return await self.allowed(caller, key, admit)

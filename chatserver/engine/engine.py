@@ -74,6 +74,8 @@ class Engine:
         self._chores: set[Job] = set()
         #: How many of them each account has.
         self._unfinished: Counter[str] = Counter()
+        #: Before they are admitted: what has to be read for that takes its time under load.
+        self._preparing = 0
         #: On their way to the disk, and then into the queue.
         self._arriving = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -109,6 +111,16 @@ class Engine:
         self._carried.add(task)
         task.add_done_callback(self._carried.discard)
         return await asyncio.shield(task)
+
+    @contextmanager
+    def preparing(self, account: str) -> Iterator[None]:
+        """Make ready what is to be admitted; refused at once where there wouldn't be room for it."""
+        self._check_room(account, self._preparing - max(0, self._slots.each - self._slots.in_flight))
+        self._preparing += 1
+        try:
+            yield
+        finally:
+            self._preparing -= 1
 
     @contextmanager
     def admit(
@@ -280,10 +292,10 @@ class Engine:
         self._add(job)
         return job
 
-    def _check_room(self, account: str) -> None:
+    def _check_room(self, account: str, before: int = 0) -> None:
         if self.draining:
             raise Draining
-        if len(self._order) + self._arriving >= self._most_waiting:
+        if len(self._order) + self._arriving + before >= self._most_waiting:
             raise Full(setting="waiting")
         if self._unfinished[account] >= self._most_each:
             raise TooMany(

@@ -16,7 +16,8 @@ class Slot:
 
 class Slots:
     def __init__(self, each: int, hosts: Callable[[str], Sequence[OllamaClient]]) -> None:
-        self._each = each
+        #: Of each server and model.
+        self.each = each
         self._hosts = hosts
         self._taken: Counter[tuple[OllamaClient, str]] = Counter()
 
@@ -25,10 +26,10 @@ class Slots:
         return self._taken.total()
 
     def total(self, model: str) -> int:
-        return self._each * len(self._hosts(model))
+        return self.each * len(self._hosts(model))
 
     def free(self, model: str) -> bool:
-        return any(self._taken[client, model] < self._each for client in self._hosts(model))
+        return any(self._taken[client, model] < self.each for client in self._hosts(model))
 
     def take(self, model: str, avoid: Collection[OllamaClient] = ()) -> Slot | None:
         """Take a slot at the least busy server that has the model, or None when all are full."""
@@ -36,7 +37,7 @@ class Slots:
         if not candidates:
             return None
         client = min(candidates, key=lambda one: self._taken[one, model])
-        if self._taken[client, model] >= self._each:
+        if self._taken[client, model] >= self.each:
             return None
         self._taken[client, model] += 1
         return Slot(client, model)

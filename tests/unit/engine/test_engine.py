@@ -1,5 +1,5 @@
 import asyncio
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -182,6 +182,22 @@ async def test_room_is_kept_for_what_is_being_stored(tmp_path) -> None:
         assert [type(each) for each in accepted] == [str] * 3 + [Full] * 6
         for each in accepted[:3]:
             works.engine.cancel(str(each))
+        await check_at_rest(works)
+
+
+async def test_what_there_will_be_no_room_for_is_refused_before_it_is_prepared(tmp_path) -> None:
+    async with working(tmp_path, ollama__slots=1, limits__waiting=2) as works:
+        with ExitStack() as prepared:
+            # One for the slot, two for the queue.
+            for _ in range(3):
+                prepared.enter_context(works.engine.preparing("alice"))
+            with pytest.raises(Full):
+                prepared.enter_context(works.engine.preparing("alice"))
+        accepted = [await works.accept(STALLED) for _ in range(2)]
+        with works.engine.preparing("alice"), pytest.raises(Full), works.engine.preparing("alice"):
+            pass
+        for each in accepted:
+            works.engine.cancel(each)
         await check_at_rest(works)
 
 
