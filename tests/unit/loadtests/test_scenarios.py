@@ -4,7 +4,15 @@ from dataclasses import replace
 from loadtests.churn import Churned, Look
 from loadtests.holdings import Holdings
 from loadtests.load import Outcome, request
-from loadtests.scenarios import all_scenarios, churn, idle_sockets, many_streams, prompt, stalled_readers
+from loadtests.scenarios import (
+    all_scenarios,
+    breaking_point,
+    churn,
+    idle_sockets,
+    many_streams,
+    prompt,
+    stalled_readers,
+)
 from loadtests.scenarios.token_cost import evaluate
 
 
@@ -132,3 +140,51 @@ def test_growth_is_that_of_the_fitted_line_after_the_warm_up():
     assert round(flat.figures["memory a visit"].median) == 200
     for growing in (churned(600), churned(0, tasks_more=40), churned(0, tasks_left=1)):
         assert not churn.evaluate([growing]).passed
+
+
+def step(rate: float, first_ms: float = 20, refused_ms: float | None = None) -> breaking_point.Step:
+    refused = [] if refused_ms is None else [refused_ms] * 50
+    return breaking_point.Step(
+        rate=rate,
+        asked=100,
+        answered=100 - len(refused),
+        failed=0,
+        why="",
+        seconds=5.0,
+        cores={"chatserver": 0.9, "simulator": 0.2, "client": 0.1},
+        first_ms=[first_ms] * 100,
+        delays_ms=[5.0] * 100,
+        refused_ms=refused,
+    )
+
+
+def test_a_rate_is_too_high_when_something_is_late_or_refused_and_what_it_was_is_told():
+    assert step(80).broken() == []
+    assert step(120, first_ms=600).broken() == ["first tokens came late (95 % within 600 ms)"]
+    assert step(160, refused_ms=9).broken() == ["50 of 100 were refused"]
+
+
+def test_beyond_the_breaking_point_answers_still_come_and_refusals_at_once_and_it_heals():
+    good = breaking_point.Round(
+        held=step(80),
+        broke=step(98, first_ms=600),
+        twice=step(160, first_ms=2000, refused_ms=30),
+        back=step(40),
+        after=step(40),
+        left=0,
+        grown=2**20,
+    )
+    result = breaking_point.evaluate([good])
+    assert result.passed
+    assert result.notes[0] == (
+        "Broke first, at 98 questions a second: first tokens came late (95 % within 600 ms)."
+    )
+    for worse in (
+        replace(good, twice=step(160, refused_ms=51)),
+        replace(good, twice=replace(good.twice, answered=39)),
+        replace(good, twice=replace(good.twice, failed=1)),
+        replace(good, twice=step(160)),
+        replace(good, after=step(40, first_ms=31)),
+        replace(good, left=1),
+    ):
+        assert not breaking_point.evaluate([worse]).passed
