@@ -1,11 +1,12 @@
-"""The chat page: a few files, served as they are."""
+"""The chat page: what was built of it is read once, and served as it is until the process ends."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Self
 
+from pydantic import BaseModel, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,71 +15,142 @@ from chatserver.errors import NotFound
 
 TAG = "Page"
 
+#: Nothing comes from elsewhere, nothing written into the page runs, and markup is made by two parts only.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types svelte-trusted-html dompurify"
 )
-_TYPES = {
-    "index.html": "text/html",
-    "page.css": "text/css",
-    "page.js": "text/javascript",
-    "connection.js": "text/javascript",
-    "transcript.js": "text/javascript",
-    "words.js": "text/javascript",
-    "favicon.svg": "image/svg+xml",
-}
+_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+#: The name of an asset changes with its content.
+_FOR_EVER = "public, max-age=31536000, immutable"
+_FIRST = "index.html"
+_NOT_BUILT = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>chatserver</title>
+<h1>The chat page is not built yet</h1>
+<p>The server runs, and everything under <a href="/docs">/docs</a> works. To build the page, install
+Node 20.19 or newer with npm, run <code>make page</code> in the source tree, and start the server again.</p>
+</html>
+"""
+
+
+class Asset(BaseModel):
+    file: Annotated[str, StringConstraints(max_length=200)]
+
+
+@dataclass(frozen=True)
+class _File:
+    content: bytes
+    #: The same, gzipped, where that was built too.
+    compressed: bytes | None
+    media_type: str
+    tag: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        content, packed = path.read_bytes(), path.with_name(f"{path.name}.gz")
+        tag = f'"{sha256(content).hexdigest()[:24]}"'
+        compressed = packed.read_bytes() if packed.is_file() else None
+        return cls(content, compressed, _TYPES[path.suffix], tag)
+
+    def response(self, request: Request, headers: Mapping[str, str]) -> Response:
+        told = {"ETag": self.tag, "X-Content-Type-Options": "nosniff", **headers}
+        if self.compressed is not None:
+            told["Vary"] = "Accept-Encoding"
+        # A list, or weakened by a proxy that compresses, it still names what the browser has.
+        if self.tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=told)
+        if self.compressed is None or not _takes_gzip(request):
+            return Response(self.content, media_type=self.media_type, headers=told)
+        told["Content-Encoding"] = "gzip"
+        return Response(self.compressed, media_type=self.media_type, headers=told)
 
 
 @dataclass(frozen=True)
 class Page:
-    #: Where the files are.
-    folder: Path
+    #: By their paths in the folder; empty where no page was built.
+    files: Mapping[str, _File]
 
     @classmethod
-    def find(cls) -> "Page":
-        """Find the page beside this file, where a wheel has it, or in the source tree."""
+    def read(cls, folder: Path) -> Self:
+        paths = [path for path in folder.rglob("*") if path.suffix in _TYPES]
+        return cls({path.relative_to(folder).as_posix(): _File.read(path) for path in paths})
+
+    @classmethod
+    def find(cls) -> Self:
+        """Read the page beside this file, where a wheel has it, or what was built in the source tree."""
         installed = Path(__file__).with_suffix("")
-        return cls(installed if installed.is_dir() else Path(__file__).parents[2] / "frontend_shim" / "page")
+        built = Path(__file__).parents[2] / "frontend_shim" / "page" / "dist"
+        return cls.read(installed if installed.is_dir() else built)
+
+    @property
+    def is_built(self) -> bool:
+        return _FIRST in self.files
 
     def operations(
         self, welcome: Callable[[Request], dict[str, str]]
-    ) -> Iterable[Operation[Nothing, Nothing, Nothing]]:
-        for file, media_type in _TYPES.items():
-            path = "/" if file == "index.html" else f"/{file}"
-            yield Operation[Nothing, Nothing, Nothing](
-                method="GET",
-                path=path,
-                name=f"get_{file.replace('.', '_')}",
-                tag=TAG,
-                summary="The chat page" if path == "/" else "A part of the chat page",
-                handler=self._server(file, media_type, welcome),
-                answers=(
-                    Answer(description="The file.", media_type=media_type),
-                    Answer(status=304, description="As the ETag in If-None-Match says."),
-                ),
-                errors=(NotFound,),
-                security=(),
-            )
+    ) -> Iterable[Operation[Nothing, Nothing, Nothing] | Operation[Asset, Nothing, Nothing]]:
+        async def first(call: Call[Nothing, Nothing, Nothing]) -> Response:
+            return self._first(call.request, welcome(call.request))
 
-    def _server(self, file: str, media_type: str, welcome: Callable[[Request], dict[str, str]]) -> Any:
-        async def serve(call: Call[Nothing, Nothing, Nothing]) -> Response:
-            content = self._content(file)
-            tag = f'"{sha256(content).hexdigest()[:24]}"'
-            headers = {"ETag": tag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-            if file == "index.html":
-                headers |= {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
-                headers |= welcome(call.request)
-            # A list, or weakened by a proxy that compresses, it still names what the browser has.
-            if tag in call.request.headers.get("if-none-match", ""):
-                return Response(status_code=304, headers=headers)
-            return Response(content, media_type=media_type, headers=headers)
+        async def asset(call: Call[Asset, Nothing, Nothing]) -> Response:
+            return self._file(f"assets/{call.path.file}", call.request, _FOR_EVER)
 
-        return serve
+        async def icon(call: Call[Nothing, Nothing, Nothing]) -> Response:
+            return self._file("favicon.svg", call.request, "no-cache")
 
-    def _content(self, file: str) -> bytes:
-        try:
-            return (self.folder / file).read_bytes()
-        except OSError:
-            raise NotFound(
-                "The chat page isn't here: install the package, or serve from the source tree."
-            ) from None
+        unchanged = Answer(status=304, description="As the ETag in If-None-Match says.")
+        yield Operation[Nothing, Nothing, Nothing](
+            method="GET",
+            path="/",
+            name="get_page",
+            tag=TAG,
+            summary="The chat page",
+            handler=first,
+            answers=(Answer(description="The page.", media_type="text/html"), unchanged),
+            security=(),
+        )
+        yield Operation[Asset, Nothing, Nothing](
+            method="GET",
+            path="/assets/{file}",
+            name="get_asset",
+            tag=TAG,
+            summary="A part of the chat page",
+            handler=asset,
+            path_model=Asset,
+            answers=(Answer(description="The file.", media_type="text/javascript"), unchanged),
+            errors=(NotFound,),
+            security=(),
+        )
+        yield Operation[Nothing, Nothing, Nothing](
+            method="GET",
+            path="/favicon.svg",
+            name="get_favicon",
+            tag=TAG,
+            summary="The chat page's sign",
+            handler=icon,
+            answers=(Answer(description="The picture.", media_type="image/svg+xml"), unchanged),
+            errors=(NotFound,),
+            security=(),
+        )
+
+    def _first(self, request: Request, cookie: Mapping[str, str]) -> Response:
+        headers = {
+            "Cache-Control": "no-cache",
+            "Content-Security-Policy": _POLICY,
+            "Referrer-Policy": "no-referrer",
+            **cookie,
+        }
+        if not self.is_built:
+            return Response(_NOT_BUILT, media_type="text/html", headers=headers)
+        return self.files[_FIRST].response(request, headers)
+
+    def _file(self, path: str, request: Request, caching: str) -> Response:
+        if path not in self.files:
+            raise NotFound("The page has no such file; it may have been built anew: reload it.")
+        return self.files[path].response(request, {"Cache-Control": caching})
+
+
+def _takes_gzip(request: Request) -> bool:
+    offered = [part.strip().lower() for part in request.headers.get("accept-encoding", "").split(",")]
+    return "gzip" in offered

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-import chatserver
+from chatserver.api.page import Page
 from chatserver.commands.finding import Finding
 from chatserver.errors import StartRefused, UpstreamError
 from chatserver.settings import Settings
@@ -157,12 +157,8 @@ async def _ask_ollama(url: str, wait_s: float) -> tuple[str, list[str]]:
 
 
 def check_page() -> Finding:
-    package = Path(chatserver.__file__).parent
-    folders = [package / "api" / "page", package.parent / "frontend_shim" / "page"]
-    if not any((folder / "index.html").is_file() for folder in folders):
-        return Finding(
-            "page", "Is missing.", "Install chatserver again; in a working copy, restore frontend_shim."
-        )
+    if not Page.find().is_built:
+        return Finding("page", "Isn't built.", "Install Node 20.19 or newer with npm, and run: make page")
     return Finding("page", "Is there.")
 
 

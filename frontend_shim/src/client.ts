@@ -49,6 +49,8 @@ export interface ClientOptions {
 }
 
 export interface SendOptions {
+  /** Its key, of which the server takes one message; by default a new one. */
+  ref?: string;
   /** The answer this follows; null for none. By default the newest one. */
   parent?: string | null;
   model?: string;
@@ -153,8 +155,8 @@ export class Client {
     return this.call("GET", conversationPath(id));
   }
 
-  create(body: { title?: string; model?: string; system?: string } = {}): Promise<Conversation> {
-    const key = newRef();
+  /** Begin a conversation. Under the same key, of those not older than a day, it is the same one. */
+  create(body: { title?: string; model?: string; system?: string } = {}, key = newRef()): Promise<Conversation> {
     return this.#turns.persist(() => this.call("POST", "conversations", { body, key }));
   }
 

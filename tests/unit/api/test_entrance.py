@@ -43,7 +43,14 @@ async def test_a_visitor_has_its_own_conversations(works) -> None:
 
 
 async def test_no_other_call_than_these_two_sets_a_cookie(works) -> None:
-    for path in ("/api/v1/models", "/page.css", "/openapi.json", "/health/live", "/nowhere"):
+    for path in (
+        "/api/v1/models",
+        "/assets/page.css",
+        "/favicon.svg",
+        "/openapi.json",
+        "/health/live",
+        "/nowhere",
+    ):
         assert (await call(works.app, "GET", path, headers=OWN_PAGE)).header("set-cookie") is None
 
 

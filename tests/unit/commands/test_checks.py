@@ -147,13 +147,12 @@ def test_an_address_of_another_machine_is_told() -> None:
     assert "CHATSERVER_SERVER__HOST" in checks.check_port("192.0.2.1", 0).remedy
 
 
-def test_the_page_is_looked_for_where_it_is_installed_and_where_it_is_written(monkeypatch, tmp_path) -> None:
-    package = tmp_path / "chatserver"
-    monkeypatch.setattr("chatserver.__file__", str(package / "__init__.py"))
-    assert not checks.check_page().good
-    for folder in (package / "api" / "page", tmp_path / "frontend_shim" / "page"):
-        folder.mkdir(parents=True)
-        page: Path = folder / "index.html"
+def test_the_page_is_looked_for_where_it_is_installed_and_where_it_is_built(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr("chatserver.api.page.__file__", str(tmp_path / "chatserver" / "api" / "page.py"))
+    assert "make page" in checks.check_page().remedy
+    for folder in ("frontend_shim/page/dist", "chatserver/api/page"):
+        (tmp_path / folder).mkdir(parents=True)
+        page: Path = tmp_path / folder / "index.html"
         page.write_text("")
         assert checks.check_page().good
         page.unlink()

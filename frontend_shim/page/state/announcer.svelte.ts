@@ -1,0 +1,22 @@
+/** What is read out to those who don't see the page: that an answer begins, and then the whole of it, once. */
+
+import { say } from "../words/say.ts";
+import type { Reply } from "./reply.svelte.ts";
+
+/** Characters of an answer that are read out; the rest is there to be read. */
+const MOST = 1000;
+
+class Announcer {
+  text = $state("");
+
+  begun(): void {
+    this.text = say("answering");
+  }
+
+  ended(reply: Reply): void {
+    const text = reply.text.text.replace(/[*_`#>|]+/g, " ");
+    this.text = [reply.note?.text, say("answered"), text.length > MOST ? `${text.slice(0, MOST)}…` : text].filter(Boolean).join(" ");
+  }
+}
+
+export const announcer = new Announcer();
