@@ -1,3 +1,11 @@
+# The chat page, as the browser gets it.
+FROM node:22-slim AS page
+WORKDIR /source
+COPY frontend_shim/package.json frontend_shim/package-lock.json frontend_shim/.npmrc ./
+RUN npm ci
+COPY frontend_shim .
+RUN npm run page
+
 # The wheel and everything it needs, built where the tools are and copied to where they are not.
 FROM python:3.11-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -7,6 +15,7 @@ RUN pip install --require-hashes -r requirements/build.lock \
     && python -m venv --without-pip /opt/chatserver \
     && pip --python /opt/chatserver/bin/python install --require-hashes -r requirements/runtime.lock
 COPY . .
+COPY --from=page /source/page/dist frontend_shim/page/dist
 RUN hatchling build -t wheel -d /wheel \
     && pip --python /opt/chatserver/bin/python install --no-index --no-deps /wheel/*.whl
 

@@ -7,11 +7,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links
 NODE_MODULES := frontend_shim/node_modules/.package-lock.json
+PAGE := frontend_shim/page/dist/index.html
 
-.PHONY: help run test check load setup lock format clean
+.PHONY: help run page test check load setup lock format clean
 
 help:
 	@echo "make run      serve on http://127.0.0.1:8000; a simulated model answers while there is no Ollama"
+	@echo "make page     build the chat page, which make run does too where Node is there"
 	@echo "make test     every test, with real parts"
 	@echo "make check    formatting, lint, types, import layers, dependency audit"
 	@echo "make load     the load report"
@@ -21,10 +23,16 @@ help:
 	@echo "make clean    remove what the others made, but not the data folder"
 
 run: $(VENV)/.runtime
+	@$(MAKE) --silent page || echo "The server runs without its chat page, which says how to build it." >&2
 	@$(BIN)/chatserver serve --demo
 
+page: $(PAGE)
+
+$(PAGE): $(NODE_MODULES) $(shell find frontend_shim/page frontend_shim/src -name dist -prune -o -type f -print)
+	@npm run --silent --prefix frontend_shim page
+
 # The engine and the transports once more where asyncio itself looks for slow or lost coroutines.
-test: setup $(NODE_MODULES)
+test: setup page
 	@tests/setup.sh
 	@for room in engine transports; do \
 		test ! -d tests/unit/$$room || \
@@ -83,5 +91,5 @@ format: setup
 	@$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) dist frontend_shim/node_modules frontend_shim/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist frontend_shim/node_modules frontend_shim/dist frontend_shim/page/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find chatserver tests loadtests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -10,6 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.browser.person import Person
+from tests.harness.npm import build_page
 from tests.harness.service import Service, service_of
 
 _FLAGS = (
@@ -26,8 +27,13 @@ _FLAGS = (
 Visit = Callable[..., Awaitable[Person]]
 
 
+@pytest.fixture(scope="session")
+def page_built() -> None:
+    build_page()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+async def service(page_built: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     # Slow enough to be interrupted, fast enough for a test; one answer at a time, so that others wait.
     settings = {"ollama.slots": 1}
     async with service_of(tmp_path_factory.mktemp("data"), settings, ("--rate", "200")) as running:

@@ -59,6 +59,19 @@ class Person:
         await expect(self.answer).to_have_attribute("aria-busy", "false", timeout=PATIENCE_MS)
         return await self.answer_text.inner_text()
 
+    async def copies(self) -> str:
+        """Copy the newest message; gives what is on the clipboard then: its text as it was written."""
+        await self.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await self.answer.get_by_role("button", name="Copy", exact=True).click()
+        return str(await self.page.evaluate("navigator.clipboard.readText()"))
+
+    async def sees_what_is_stored(self) -> str:
+        """Wait for the end; its text is what the server has, to the last character."""
+        await self.sees_the_end()
+        copied = await self.copies()
+        assert copied == (await self.stored())[-1]["content"]
+        return copied
+
     async def stored(self) -> list[dict[str, str]]:
         """The messages as the server has them."""
         conversation = (await self.page.evaluate("location.hash")).removeprefix("#")

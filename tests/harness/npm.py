@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 FRONTEND = Path(__file__).parents[2] / "frontend_shim"
@@ -16,6 +17,14 @@ async def npm(*arguments: str, **environment: str) -> None:
     if not (FRONTEND / "node_modules" / ".package-lock.json").exists():
         await _run("npm", "ci", "--loglevel", "error")
     await _run("npm", *arguments, **environment)
+
+
+def build_page() -> None:
+    """Bring the chat page up to date, if it isn't."""
+    built = subprocess.run(
+        ["make", "--silent", "page"], cwd=FRONTEND.parent, capture_output=True, check=False
+    )
+    assert built.returncode == 0, built.stdout.decode() + built.stderr.decode()
 
 
 async def _run(*command: str, **environment: str) -> None:
