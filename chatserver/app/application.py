@@ -103,7 +103,7 @@ def build_application(parts: Parts) -> Starlette:
         limits=told.model_dump(),
     )
     operations = [
-        *ConversationCalls(gate, conversing, Changing(parts.engine, store.writer)).operations(),
+        *ConversationCalls(gate, conversing, Changing(parts.engine, parts.peers, store.writer)).operations(),
         *ContextCalls(gate, remembering).operations(),
         *ExportCalls(gate, exporting).operations(),
         *MessageCalls(gate, conversing, again, streams, limits.turn_bytes).operations(),
@@ -187,9 +187,16 @@ def _checks(parts: Parts) -> dict[str, Check]:
             return PartHealth(ok=False, detail=error.detail)
         return PartHealth(ok=True, detail="readable")
 
+    async def backplane() -> PartHealth:
+        # Answers go on without it where they run, so this doesn't make the process unready.
+        if parts.peers.alone:
+            return PartHealth(ok=True, detail="alone")
+        shared = "connected" if parts.peers.connected else "away: answers are only read where they are made"
+        return PartHealth(ok=True, detail=shared)
+
     async def model_servers() -> PartHealth:
         # Work is accepted while no model server answers, so this doesn't make the process unready.
         fleet = parts.fleet
         return PartHealth(ok=True, detail=f"{fleet.answering} of {len(fleet.clients)} answer")
 
-    return {"work": work, "store": store, "model_servers": model_servers}
+    return {"work": work, "store": store, "backplane": backplane, "model_servers": model_servers}

@@ -1,12 +1,14 @@
 """The parts that are opened, run and closed: settings become a store, model servers and an engine."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
 from chatserver.backplane.memory import MemoryBackplane
+from chatserver.backplane.redis.backplane import Lifetimes, RedisBackplane
+from chatserver.backplane.redis.start import check_redis
 from chatserver.chat.watching import Watchers
 from chatserver.context.measures import Measures
 from chatserver.context.vocabulary_files import VocabularyFiles
@@ -16,11 +18,12 @@ from chatserver.engine.chores import Chores
 from chatserver.engine.endings import Endings
 from chatserver.engine.engine import Engine
 from chatserver.engine.housekeeping import Errand, Housekeeping
+from chatserver.engine.membership import Membership
 from chatserver.engine.patience import Patience, PatientWriter
 from chatserver.engine.peers import Peers
 from chatserver.engine.prompts import Prompts
 from chatserver.engine.queue import FirstCome
-from chatserver.engine.recovery import recover
+from chatserver.engine.recovery import recover, take_in
 from chatserver.engine.runner import Runner
 from chatserver.engine.shelf import Shelf
 from chatserver.engine.slots import Slots
@@ -84,13 +87,29 @@ class Parts:
     engine: Engine
     housekeeping: Housekeeping
     checkpoints: Checkpoints
+    membership: Membership
     #: What keeps other processes off a database on a server; a file's folder is locked instead.
     serving_lock: ServingLock | None
+    #: What lets other instances take part, by name; nothing where there are none.
+    sharing: Mapping[str, Callable[[], Coroutine[None, None, None]]]
 
     async def take_up(self) -> None:
-        """Go on with what was accepted, and neither ended nor is known here: by an earlier process mostly."""
+        """Go on with what was accepted, and neither ended nor is known here: by an earlier process mostly.
+
+        Among others it is the membership that does so, as soon as it is known who is dead.
+        """
+        if not self.peers.alone:
+            return
         most = self.settings.generation.attempts
         await self.patience.ask("take up", lambda: recover(self.store.generations, self.engine, most))
+
+    async def hand_over(self) -> None:
+        """Leave what runs here to the other instances, which go on with it at once."""
+        await self.housekeeping.close()
+        await self.checkpoints.save()
+        await self.engine.close()
+        await self.peers.settle()
+        await self.membership.leave()
 
     async def clear_doubts(self) -> None:
         """Take up, for ever, what was accepted in a write whose answer got lost when the store went away."""
@@ -103,11 +122,14 @@ class Parts:
 async def assemble(settings: Settings) -> AsyncIterator[Parts]:
     """Open everything, and close it all in the end."""
     async with AsyncExitStack() as stack:
-        metrics, watchers, clock = Metrics(), Watchers(), SystemClock()
+        metrics, clock = Metrics(), SystemClock()
+        redis = await _open_backplane(stack, settings)
+        backplane = redis or MemoryBackplane()
+        watchers = Watchers(backplane)
         folder = await stack.enter_async_context(
-            DataFolder(settings.server.data_dir, settings.server.grace_s)
+            DataFolder(settings.server.data_dir, settings.server.grace_s, shared=not backplane.alone)
         )
-        serving_lock = await _lock_server(stack, settings)
+        serving_lock = await _lock_server(stack, settings) if backplane.alone else None
         store = await _open_store(stack, settings, folder, metrics, watchers)
         fleet = await _open_fleet(stack, settings, clock)
         measures = await stack.enter_async_context(
@@ -122,10 +144,8 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             generation=settings.generation,
             context=settings.context,
         )
-        backplane = MemoryBackplane()
-        peers = Peers(
-            backplane, Instances(store.database), store.generations, tick_s=_TICK_S, round_s=_ROUND_S
-        )
+        instances = Instances(store.database)
+        peers = Peers(backplane, instances, store.generations, tick_s=_TICK_S, round_s=_ROUND_S)
         parts = Parts(
             settings=settings,
             secret=settings.server.secret.get_secret_value().encode() or folder.secret(),
@@ -148,7 +168,22 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
                 )
             ),
             checkpoints=Checkpoints(engine.jobs, store.writer, settings.store.checkpoint_ms / 1000),
+            membership=(
+                membership := Membership(
+                    lease_s=settings.store.lease_s,
+                    peers=peers,
+                    instances=instances,
+                    writer=store.writer,
+                    clock=clock,
+                    engine=engine,
+                    generations=store.generations,
+                    take_in=partial(take_in, engine=engine, most_attempts=settings.generation.attempts),
+                )
+            ),
+            sharing=_sharing(redis, peers, membership, watchers, store),
         )
+        if not peers.alone:
+            await parts.membership.join()
         metrics.watch_generations(engine.counts)
         metrics.watch_queue(partial(_lanes, engine))
         metrics.watch_slots(lambda: engine.slots_taken)
@@ -159,6 +194,28 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(parts.checkpoints.save)
         stack.push_async_callback(housekeeping.close)
         yield parts
+
+
+async def _open_backplane(stack: AsyncExitStack, settings: Settings) -> RedisBackplane | None:
+    url = settings.store.redis_url
+    if not url:
+        return None
+    await check_redis(url)
+    lives = Lifetimes(running=settings.generation.max_duration_s, ended=settings.generation.keep_finished_s)
+    return await stack.enter_async_context(RedisBackplane.open_at(url, lives))
+
+
+def _sharing(
+    redis: RedisBackplane | None, peers: Peers, membership: Membership, watchers: Watchers, store: Store
+) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
+    if redis is None:
+        return {}
+    return {
+        "backplane": redis.run,
+        "peers": peers.run,
+        "membership": membership.run,
+        "watchers": lambda: watchers.compare(store.conversations.numbers, _ROUND_S),
+    }
 
 
 async def _lock_server(stack: AsyncExitStack, settings: Settings) -> ServingLock | None:
@@ -248,6 +305,7 @@ def _make_engine(  # noqa: PLR0917 - the parts it is made of
             ),
             endings=Endings(prompts, writer, clock, metrics, generation.attempts),
             writer=writer,
+            generations=store.generations,
             clock=clock,
             patience=patience,
             owner=f"inst_{secrets.token_hex(8)}",

@@ -60,6 +60,8 @@ async def _serve(settings: Settings, listener: socket.socket, *, demo: bool) -> 
             background.start("loop lag", LoopLag(parts.metrics.loop_lag).run())
             if parts.serving_lock is not None:
                 background.start("database lock", parts.serving_lock.keep())
+            for name, work in parts.sharing.items():
+                background.start(name, work())
             if demo:
                 await stand_in.look()
                 background.start("simulated model", stand_in.watch())
@@ -128,20 +130,35 @@ class Server(uvicorn.Server):
         log.info("draining", running=engine.running, readers=len(readers))
         engine.drain()
         readers.drain()
+        grace = self._parts.settings.server.grace_s
+        if self._parts.peers.alone:
+            await self._wait_for_readers(max(0.0, grace - _last_part(grace)))
+        readers.finish()
+        if not self._parts.peers.alone:
+            await self._hand_over(grace)
+        asyncio.get_running_loop().call_later(_CUT_AFTER * _last_part(grace), self._cut)
+        self.should_exit = True
+
+    async def _wait_for_readers(self, patience: float) -> None:
+        """Let those stay who read what is made here: nobody else can go on with it."""
         waits = [
             asyncio.create_task(self._all_done(), name="drain: all done"),
             asyncio.create_task(self._hurry.wait(), name="drain: second signal"),
         ]
-        grace = self._parts.settings.server.grace_s
-        patience = max(0.0, grace - _last_part(grace))
         done, _ = await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
         if waits[0] not in done:
-            log.info("grace_over", running=engine.running, readers=len(readers))
-        readers.finish()
-        asyncio.get_running_loop().call_later(_CUT_AFTER * _last_part(grace), self._cut)
-        self.should_exit = True
+            running, readers = self._parts.engine.running, len(self._parts.readers)
+            log.info("grace_over", running=running, readers=readers)
+
+    async def _hand_over(self, patience: float) -> None:
+        try:
+            async with asyncio.timeout(patience):
+                await self._parts.hand_over()
+        except TimeoutError:
+            # The others find out by the lease.
+            log.warning("not_handed_over")
 
     def _cut(self) -> None:
         """Cut who hasn't taken its last words: uvicorn would wait for a peer that doesn't read."""

@@ -75,6 +75,7 @@ class Following:
 
     def adopt(self, feed: Feed) -> _Follower:
         """Follow a log that this process filled until another owner came."""
+        self.forget(feed)
         follower = self._followers[feed.generation] = _Follower(feed, self._catch_up_later)
         follower.hearing.enter_context(self._backplane.follow(feed.generation, follower.hear))
         follower.look()

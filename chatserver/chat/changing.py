@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chatserver.engine.engine import Engine
+from chatserver.engine.peers import Peers
 from chatserver.generation.principal import Principal
 from chatserver.storage.changing import ChangeConversation
 from chatserver.storage.deleting import DeleteConversation
@@ -14,6 +15,7 @@ from chatserver.storage.writer import Writer
 @dataclass(frozen=True)
 class Changing:
     engine: Engine
+    peers: Peers
     writer: Writer
 
     async def change(
@@ -33,3 +35,5 @@ class Changing:
     async def _delete(self, principal: Principal, conversation: str) -> None:
         generations = await self.writer.submit(DeleteConversation(principal, conversation))
         self.engine.forget(generations)
+        for generation in generations:
+            self.peers.tell_cancelled(generation)

@@ -85,7 +85,9 @@ class Work:
 
     async def get(self, principal: Principal, generation: str) -> GenerationResource:
         record = await self.generations.get(principal, generation)
-        return self.shown(record)
+        if record.status.ended or self.peers.alone or self.engine.feed(generation):
+            return self.shown(record)
+        return GenerationResource.of(record, await self.peers.seen(generation))
 
     async def page(
         self, principal: Principal, status: Status | None, limit: int, cursor: str | None
@@ -121,4 +123,4 @@ class Work:
         """Find the log of what another instance makes, or of what has ended."""
         if not record.status.ended and not self.peers.alone:
             return self.peers.feed(record.id)
-        return await self.peers.kept(record.id) or Feed(record.id, stored_log(record))
+        return await self.peers.kept(record) or Feed(record.id, stored_log(record))

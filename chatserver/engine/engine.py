@@ -159,9 +159,9 @@ class Engine:
         """Go on with what an earlier process accepted and didn't end."""
         self._enter(self._job_of(record, self._peers.feed(record.id)), record, None)
 
-    def end(self, record: Generation, outcome: Outcome, feed: Feed) -> None:
-        """End what must not run again, with the text that its feed has."""
-        job = self._job_of(record, feed)
+    def end(self, record: Generation, outcome: Outcome) -> None:
+        """End what must not run again, with the text that there was."""
+        job = self._job_of(record, self._peers.feed(record.id))
         job.record = record
         self._spawn(job, self._runner.end_without_running(job, outcome))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from chatserver.backplane.following import Following
 from chatserver.backplane.port import Backplane
@@ -10,17 +10,24 @@ from chatserver.backplane.sharing import Sharing
 from chatserver.engine.job import Job
 from chatserver.engine.stored import stored_log
 from chatserver.errors import BackplaneUnavailable
+from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Feed
 from chatserver.generation.log import StoredLog
 from chatserver.generation.merge import Replica
-from chatserver.generation.position import Position
+from chatserver.generation.position import START, Position
 from chatserver.storage.generations import Generations
 from chatserver.storage.instances import Instances
+from chatserver.storage.records import Generation
 
-#: Where it is told that a generation is to end.
+#: Where it is told that a generation is to end, and that an instance has left work to the others.
 _CANCEL = "cancel"
+_LEFT = "left"
 #: Seconds that what piled up may take to reach the others when this process ends.
 _LAST_STEP_S = 2.0
+
+
+#: Seconds that the last pieces of what is stored may take to be shared.
+_LAST_PIECES_S = 0.5
 
 
 class Peers:
@@ -42,12 +49,16 @@ class Peers:
     def alone(self) -> bool:
         return self.backplane.alone
 
+    @property
+    def connected(self) -> bool:
+        return self.backplane.connected
+
     def feed(self, generation: str) -> Feed:
         """Give the log of work that isn't this instance's."""
         return Feed(generation) if self.alone else self._following.feed(generation)
 
-    async def kept(self, generation: str) -> Feed | None:
-        """Give the log of what another instance ended lately, with the positions that its readers know."""
+    async def seen(self, generation: str) -> Feed | None:
+        """Give the log that another instance has shared, as it is now."""
         if self.alone:
             return None
         try:
@@ -58,7 +69,20 @@ class Peers:
             return None
         feed = Feed(generation)
         Replica(feed).history(history)
-        return feed if feed.log.ended else None
+        return feed
+
+    async def kept(self, record: Generation) -> Feed | None:
+        """Give the log of what another instance ended lately, with the positions that its readers know."""
+        feed = await self.seen(record.id)
+        if feed is None or feed.log.ended:
+            return feed
+        # It is stored already and about to be shared, unless its owner has just died.
+        feed = self._following.feed(record.id)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_PIECES_S):
+                await _ended(feed)
+        feed.end_as(stored_log(record))
+        return feed
 
     async def meet(self, feed: Feed, position: Position) -> None:
         """Hear of the epoch that a reader comes with, before it is told to forget what it has."""
@@ -92,6 +116,15 @@ class Peers:
         with self.backplane.listen(_CANCEL, told):
             yield
 
+    def tell_left(self) -> None:
+        """Tell the others that there is work without an owner."""
+        self.backplane.publish(_LEFT, "")
+
+    @contextmanager
+    def hearing_left(self, look: Callable[[], None]) -> Iterator[None]:
+        with self.backplane.listen(_LEFT, lambda _: look()):
+            yield
+
     def lose(self, job: Job) -> None:
         """Follow what another instance owns from now on."""
         self._sharing.unshare(job.feed)
@@ -113,3 +146,11 @@ class Peers:
     async def _stored(self, generations: Sequence[str]) -> Mapping[str, StoredLog]:
         ended = await self._generations.ended(generations)
         return {record.id: stored_log(record) for record in ended}
+
+
+async def _ended(feed: Feed) -> None:
+    news = asyncio.Event()
+    with Cursor(feed, START, news.set):
+        while not feed.log.ended:
+            news.clear()
+            await news.wait()

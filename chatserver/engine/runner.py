@@ -13,10 +13,12 @@ from chatserver.engine.job import Job
 from chatserver.engine.patience import Patience, PatientWriter
 from chatserver.engine.peers import Peers
 from chatserver.engine.slots import Hold, Slot
+from chatserver.engine.stored import saved_pieces
 from chatserver.errors import ContextTooLong, NotFound, StaleEpoch
 from chatserver.generation.clock import Clock
 from chatserver.generation.pieces import Fault
 from chatserver.generation.states import Reason
+from chatserver.storage.generations import Generations
 from chatserver.storage.lifecycle import Claim
 
 #: Pause before the store is asked again, in seconds; the longest where each try only finds the same error.
@@ -38,6 +40,7 @@ class Runner:
     attempts: Attempts
     endings: Endings
     writer: PatientWriter
+    generations: Generations
     clock: Clock
     patience: Patience
     #: Who runs: written into every claim.
@@ -62,8 +65,9 @@ class Runner:
             await self._own(job, attempt=False)
             if job.feed.log.ended:
                 await self.endings.save_shared(job)
-            else:
-                await self.endings.end(job, outcome)
+                return
+            await self._restore(job)
+            await self.endings.end(job, outcome)
 
     @asynccontextmanager
     async def _ended_anyhow(self, job: Job) -> AsyncIterator[None]:
@@ -108,10 +112,22 @@ class Runner:
             job.epoch, job.attempt = claimed.epoch, claimed.attempts
             if claimed.cancel:
                 job.stop(Reason.CANCELLED)
-            await self.patience.ask("shared log", lambda: self.peers.take_up(job))
+            # What nobody has claimed before has no log, so it runs while none can be read.
+            if job.record.epoch:
+                await self.patience.ask("shared log", lambda: self.peers.take_up(job))
         if not job.feed.log.ended:
             job.feed.begin(job.epoch, job.feed.log.top)
             self.peers.share(job)
+
+    async def _restore(self, job: Job) -> None:
+        """Put back what was saved of the last attempt, where its log is gone."""
+        record = job.record
+        assert record is not None
+        if job.feed.log.top or not record.attempts:
+            return
+        saved = await self.patience.ask("text so far", lambda: self.generations.text_so_far(record.id))
+        if saved is not None:
+            job.feed.extend(saved_pieces(record, saved))
 
     async def _outcome(self, job: Job, hold: Hold) -> Outcome:
         try:

@@ -1,9 +1,9 @@
-"""The log of a finished generation, made out of what the store keeps of it."""
+"""Pieces made out of what the store keeps: of a finished generation, or of one that was interrupted."""
 
 from chatserver.errors import StoreUnavailable
 from chatserver.generation.log import StoredLog
 from chatserver.generation.pieces import Channel, Delta, Ending, Piece, Started, ToolCalls
-from chatserver.storage.records import Generation
+from chatserver.storage.records import Generation, TextSoFar
 
 
 def stored_log(record: Generation) -> StoredLog:
@@ -24,4 +24,13 @@ def _stored_pieces(record: Generation, *, with_start: bool) -> list[Piece]:
     if record.tool_calls:
         pieces.append(ToolCalls(record.tool_calls))
     pieces.append(Ending(record.reason, record.sha256 or "", record.usage, record.error))
+    return pieces
+
+
+def saved_pieces(record: Generation, saved: TextSoFar) -> list[Piece]:
+    pieces: list[Piece] = [Started(record.model, saved.attempt, context=record.context)]
+    if saved.thinking:
+        pieces.append(Delta(Channel.THINKING, saved.thinking))
+    if saved.answer:
+        pieces.append(Delta(Channel.ANSWER, saved.answer))
     return pieces

@@ -104,6 +104,7 @@ class StoreSettings(_Section):
     # Both may carry a password, so neither appears when the settings are printed.
     database_url: Annotated[str, Field(max_length=2048, repr=False)]
     redis_url: Annotated[str, Field(max_length=2048, repr=False)]
+    lease_s: Annotated[float, Field(ge=0.5, le=600)]
     checkpoint_ms: Annotated[int, Field(ge=10, le=60_000)]
     group_commit_max: Annotated[int, Field(ge=1, le=10_000)]
     readers: Annotated[int, Field(ge=1, le=64)]

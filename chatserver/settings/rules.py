@@ -12,8 +12,6 @@ def refuse_unavailable(settings: Settings) -> None:
         raise SettingsError('server.auth = "keys" isn\'t available yet; allowed is "open".')
     if settings.server.workers > 1:
         raise SettingsError("server.workers above 1 isn't available yet; allowed is 1.")
-    if settings.store.redis_url:
-        raise SettingsError("store.redis_url isn't available yet; allowed is none, which means memory.")
     address = settings.store.database_url
     if address and not address.startswith(("sqlite:", *POSTGRESQL)):
         raise SettingsError(
@@ -41,6 +39,11 @@ def refuse_contradictions(settings: Settings) -> None:
             f"ollama.num_ctx, which is {context}."
         )
 
+    if settings.store.redis_url and not settings.store.database_url.startswith(POSTGRESQL):
+        raise SettingsError(
+            "store.redis_url is for instances that share one PostgreSQL database, so store.database_url "
+            "(CHATSERVER_DATABASE_URL) is needed as well, like postgresql://user:password@host/name."
+        )
     if settings.store.database_url.startswith(POSTGRESQL) and not settings.server.secret.get_secret_value():
         raise SettingsError(
             "store.database_url names a PostgreSQL server, which several machines may share, so "

@@ -1,12 +1,12 @@
 """Conversations: beginning one, and reading them by the one they belong to."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 
-from sqlalchemy import insert, tuple_
+from sqlalchemy import insert, select, tuple_
 
 from chatserver.errors import ChatserverError, Invalid, KeyReused, NotFound
 from chatserver.generation.ids import CONVERSATION, is_id
@@ -126,6 +126,11 @@ class Conversations:
         found = [conversation_of(row) for row in await self._database.rows(query)]
         items = tuple(found[:limit])
         return Page(items, f"{items[-1].active_at}.{items[-1].id}" if len(found) > limit else None)
+
+    async def numbers(self, ids: Collection[str]) -> dict[str, int]:
+        """Give the number of the newest change of each that is there, whoever it belongs to."""
+        query = select(conversations.c.id, conversations.c.change).where(conversations.c.id.in_(ids))
+        return {row.id: row.change for row in await self._database.rows(query)}
 
     async def changes(
         self, principal: Principal, conversation: str, after: int | None, limit: int

@@ -17,10 +17,14 @@ _SECRET_BYTES = 32
 class DataFolder:
     """`async with DataFolder(path, wait_s) as folder` holds the lock until it is left."""
 
-    def __init__(self, path: Path, wait_s: float) -> None:
-        """`wait_s`: seconds that another process may take to end."""
+    def __init__(self, path: Path, wait_s: float, *, shared: bool = False) -> None:
+        """`wait_s`: seconds that another process may take to end.
+
+        A shared one holds nothing but copies of what is found elsewhere, so it isn't locked.
+        """
         self.path = path
         self._wait_s = wait_s
+        self._shared = shared
         #: The locked file, while the lock is held. The system lets go of it when the process dies.
         self._lock: int | None = None
 
@@ -31,7 +35,8 @@ class DataFolder:
         except OSError as error:
             raise StartRefused(f"The data folder {self.path} can't be used: {error.strerror}.") from error
         try:
-            await self._acquire(lock)
+            if not self._shared:
+                await self._acquire(lock)
         except BaseException:
             os.close(lock)
             raise

@@ -44,6 +44,11 @@ _RENEW = (
     .values(lease_until=now_ms() + bindparam("lease_ms"))
 )
 _JOIN = insert(instances).values(id=bindparam("of_instance"), lease_until=now_ms() + bindparam("lease_ms"))
+#: Leases after which one that died is forgotten.
+_REMEMBERED = 100
+_FORGET_DEAD = delete(instances).where(
+    instances.c.lease_until < now_ms() - _REMEMBERED * bindparam("lease_ms")
+)
 _ADOPT = (
     update(generations)
     .where(
@@ -81,6 +86,7 @@ class KeepAlive(Command[None]):
             renewed = await transaction.connection.execute(_RENEW, row)
             if not renewed.rowcount:
                 await transaction.connection.execute(_JOIN, row)
+                await transaction.connection.execute(_FORGET_DEAD, row)
         return [None] * len(commands)
 
 
@@ -165,11 +171,22 @@ class Instances:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def others(self, name: str) -> bool:
+        """Whether there are other instances, or any has ended without saying so."""
+        return bool(await self._database.rows(select(instances.c.id).where(instances.c.id != name).limit(1)))
+
     async def orphans(self, most: int) -> list[Orphan]:
         """Unfinished work whose owner doesn't live, oldest first."""
         query = select(generations.c.id, generations.c.epoch).where(_orphaned)
         rows = await self._database.rows(query.order_by(generations.c.id).limit(most))
         return [Orphan(row.id, row.epoch) for row in rows]
+
+    async def owned(self, name: str) -> list[str]:
+        """What an instance has to bring to its end."""
+        query = select(generations.c.id).where(
+            generations.c.owner == name, unfinished, generations.c.purpose.is_(None)
+        )
+        return [row.id for row in await self._database.rows(query)]
 
     async def cancelled(self, owner: str) -> list[str]:
         """What an instance works on and is to end: the hint may have been lost."""

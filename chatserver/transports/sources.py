@@ -123,6 +123,7 @@ class Sources:
 
     async def generation(self, principal: Principal, generation: str, after: Position) -> Opener:
         feed = await self.work.feed(principal, generation)
+        await self.work.peers.meet(feed, after)
         return partial(GenerationSource, feed, after)
 
     async def conversation(self, principal: Principal, conversation: str, after: int | None) -> Opener:
@@ -191,7 +192,10 @@ class ConversationSource:
             self._told()
         return [self._encoded(change) for change in changes]
 
-    def _told(self) -> None:
+    def _told(self, number: int | None = None) -> None:
+        if number is not None and self._after is not None and number <= self._after:
+            # Read already, as what this instance announces to all and so hears itself.
+            return
         self._news = True
         self._on_news()
 

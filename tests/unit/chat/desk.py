@@ -49,7 +49,7 @@ class Desk:
 
     @cached_property
     def changing(self) -> Changing:
-        return Changing(self.works.engine, self.works.parts.store.writer)
+        return Changing(self.works.engine, self.works.parts.peers, self.works.parts.store.writer)
 
     @cached_property
     def work(self) -> Work:

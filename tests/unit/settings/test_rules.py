@@ -10,7 +10,6 @@ from chatserver.settings.rules import is_loopback
     [
         ("server.auth", "keys"),
         ("server.workers", 2),
-        ("store.redis_url", "redis://127.0.0.1"),
         ("store.database_url", "mysql://user:hunter2@127.0.0.1/chat"),
     ],
 )
@@ -44,3 +43,11 @@ def test_a_postgresql_server_needs_a_secret_that_its_users_share() -> None:
         load(None, {}, options)
     assert "hunter2" not in refused.value.detail
     assert load(None, {}, {**options, "server.secret": "x" * 32})
+
+
+@pytest.mark.parametrize("database", ["", "sqlite:///chat.db"])
+def test_redis_is_for_those_who_share_a_postgresql_database(database: str) -> None:
+    options = {"store.redis_url": "redis://:hunter2@127.0.0.1", "store.database_url": database}
+    with pytest.raises(SettingsError, match=r"^store\.redis_url .* store\.database_url") as refused:
+        load(None, {}, options)
+    assert "hunter2" not in refused.value.detail

@@ -1,0 +1,122 @@
+"""This instance among the others: it says that it lives, and takes in what those have left that don't."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
+
+import structlog
+
+from chatserver.engine.engine import Engine
+from chatserver.engine.peers import Peers
+from chatserver.errors import StoreUnavailable
+from chatserver.generation.clock import Clock
+from chatserver.storage.generations import Generations
+from chatserver.storage.housekeeping import ForgetLeftHousekeeping
+from chatserver.storage.instances import Adopt, Instances, KeepAlive, Leave
+from chatserver.storage.records import Generation
+from chatserver.storage.writer import Writer
+
+#: Rounds in a lease: two may fail before anybody takes this instance for dead.
+_ROUNDS_A_LEASE = 3
+#: Generations taken in at once, and seconds before the next ones: the other instances want some as well.
+_TAKEN_AT_ONCE = 16
+_NEXT_AFTER_S = 0.05
+
+log = structlog.get_logger()
+
+
+class Membership:
+    def __init__(
+        self,
+        *,
+        lease_s: float,
+        peers: Peers,
+        instances: Instances,
+        writer: Writer,
+        clock: Clock,
+        engine: Engine,
+        generations: Generations,
+        take_in: Callable[[Generation], None],
+    ) -> None:
+        self._name = engine.owner
+        self._lease_s = lease_s
+        self._peers = peers
+        self._instances = instances
+        self._writer = writer
+        self._clock = clock
+        self._engine = engine
+        self._generations = generations
+        self._take_in = take_in
+        #: Before then nobody is taken for dead: they may only have been unable to say that they live.
+        self._trusts_leases_at = 0.0
+        self._left = False
+        self._look_now = asyncio.Event()
+
+    async def join(self) -> None:
+        """Live from now on. Whoever else seems dead has a lease's time to come back, as after an outage."""
+        await self._keep_alive()
+        if await self._instances.others(self._name):
+            self._mistrust()
+
+    async def run(self) -> NoReturn:
+        with self._peers.hearing_cancels(self._engine.cancel), self._peers.hearing_left(self._look_now.set):
+            while True:
+                await self._round()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._lease_s / _ROUNDS_A_LEASE):
+                        await self._look_now.wait()
+
+    async def leave(self) -> None:
+        """Live no longer: what is undone here is for the others, at once."""
+        self._left = True
+        try:
+            await self._writer.submit(Leave(self._name))
+        except StoreUnavailable:
+            log.warning("left_unsaid", instance=self._name)
+        else:
+            self._peers.tell_left()
+
+    async def _round(self) -> None:
+        self._look_now.clear()
+        if self._left:
+            return
+        try:
+            await self._keep_alive()
+            for generation in await self._instances.cancelled(self._name):
+                self._engine.cancel(generation)
+            await self._find_forgotten()
+            await self._writer.submit(ForgetLeftHousekeeping())
+            if self._peers.connected and self._clock.now() >= self._trusts_leases_at:
+                await self._adopt()
+        except StoreUnavailable:
+            # The others can't say that they live either.
+            self._mistrust()
+
+    async def _keep_alive(self) -> None:
+        await self._writer.submit(KeepAlive(self._name, round(1000 * self._lease_s)))
+
+    def _mistrust(self) -> None:
+        self._trusts_leases_at = self._clock.now() + self._lease_s
+
+    async def _find_forgotten(self) -> None:
+        """Take in what is ours and not at work here: its acceptance got no answer, or it came back."""
+        for generation in await self._instances.owned(self._name):
+            if self._engine.feed(generation) is None:
+                record = await self._generations.find(generation)
+                if record is not None and not record.status.ended and self._engine.feed(generation) is None:
+                    self._take_in(record)
+
+    async def _adopt(self) -> None:
+        while not self._left and (orphans := await self._instances.orphans(_TAKEN_AT_ONCE)):
+            adopting = (
+                self._writer.submit(Adopt(each.generation, each.epoch, self._name)) for each in orphans
+            )
+            adopted = [record for record in await asyncio.gather(*adopting) if record is not None]
+            for record in adopted:
+                # One that is still at work here, under an epoch that may be over, is looked after next time.
+                if self._engine.feed(record.id) is None:
+                    self._take_in(record)
+            if adopted:
+                log.info("taken_in", generations=len(adopted))
+            await asyncio.sleep(_NEXT_AFTER_S)

@@ -1,0 +1,136 @@
+"""What is accepted by one instance is read, watched, stopped and deleted through any other."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.harness.client import Client, Refused
+from tests.harness.instances import Cluster, cluster_of
+from tests.harness.postgres import Postgres
+from tests.harness.processes import simulator_stats
+from tests.harness.readers import TRANSPORTS, Moment, Transport, read, read_whole
+from tests.harness.received import Received
+from tests.harness.watching import Watch, collect, each_way
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cluster(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> AsyncIterator[Cluster]:
+    folder = tmp_path_factory.mktemp("cluster")
+    async with cluster_of(folder, postgres, 2, {"ollama.slots": 8}, ("--rate", "100")) as cluster:
+        yield cluster
+        for process in cluster.servers:
+            assert await process.terminate() == 0
+            assert process.complaints == []
+
+
+@pytest.fixture
+def here(cluster: Cluster) -> Client:
+    return cluster.clients[0]
+
+
+@pytest.fixture
+def there(cluster: Cluster) -> Client:
+    return cluster.clients[1]
+
+
+@each_transport
+async def test_an_answer_is_read_elsewhere_as_it_is_made(
+    here: Client, there: Client, transport: Transport
+) -> None:
+    generation = await here.ask("Tell me of the sea. [[tokens=60]]")
+    near, far = await asyncio.gather(read_whole(here, generation), read_whole(there, generation, transport))
+    assert far.end == near.end
+    assert (far.answer, far.resets) == (near.answer, [])
+    # It came as it was made, not as a whole in the end.
+    assert far.taken > 10
+
+
+@each_transport
+async def test_a_reader_changes_the_instance_in_mid_answer(
+    here: Client, there: Client, transport: Transport
+) -> None:
+    received = Received(await here.ask("Tell me of the sea. [[tokens=60]]"))
+    for _ in range(3):
+        for client in (here, there):
+            at = len(received.answer)
+            await read(client, received, transport, lambda received, at=at: len(received.answer) > at + 10)
+    await read(there, received, transport)
+    assert received.end is not None
+    assert received.resets == []
+
+
+async def test_an_answer_that_has_ended_keeps_its_positions_elsewhere(here: Client, there: Client) -> None:
+    received = Received(await here.ask("Tell me of the sea. [[tokens=30]]"))
+    await read(here, received, TRANSPORTS[0], lambda received: len(received.answer) > 20)
+    whole = await read_whole(here, received.generation)
+    await read(there, received, TRANSPORTS[0])
+    assert received.answer == whole.answer
+    assert received.resets == []
+
+
+async def test_the_text_so_far_is_seen_elsewhere(here: Client, there: Client) -> None:
+    generation = await here.ask("Tell me of the sea. [[tokens=100000]]")
+    received = Received(generation)
+    await read(there, received, TRANSPORTS[0], lambda received: len(received.answer) > 20)
+    seen = await there.generation(generation)
+    assert seen["status"] == "running"
+    assert seen["result"].startswith(received.answer)
+    await there.cancel(generation)
+
+
+@each_transport
+async def test_what_runs_here_is_stopped_from_elsewhere(
+    cluster: Cluster, here: Client, there: Client, transport: Transport
+) -> None:
+    received = Received(await here.ask("Tell me of the sea. [[tokens=100000]]"))
+    moment = Moment(lambda: len(received.answer) > 10)
+    reading = asyncio.create_task(read(here, received, transport, moment.look))
+    await moment.wait()
+    await there.cancel(received.generation)
+    await reading
+    assert received.end is not None
+    assert received.end["reason"] == "cancelled"
+    await simulator_stats(cluster.simulator.url, in_flight=0)
+
+
+@each_way
+async def test_what_changes_here_is_told_elsewhere(here: Client, there: Client, watch: Watch) -> None:
+    conversation = await here.begin()
+    watching = asyncio.create_task(
+        collect(
+            watch(there, conversation, None),
+            lambda frame: frame["type"] == "generation" and frame["resource"]["status"] == "completed",
+        )
+    )
+    await asyncio.sleep(0)
+    turn = await here.send(conversation, "Hello [[tokens=3]]")
+    await read_whole(here, turn["generation"]["id"])
+    told = await watching
+    assert told[-1]["resource"]["id"] == turn["generation"]["id"]
+
+
+async def test_what_is_deleted_elsewhere_ends_here(cluster: Cluster, here: Client, there: Client) -> None:
+    conversation = await here.begin()
+    turn = await here.send(conversation, "Tell me of the sea. [[tokens=100000]]")
+    received = Received(turn["generation"]["id"])
+    moment = Moment(lambda: len(received.answer) > 10)
+    reading = asyncio.create_task(read(here, received, TRANSPORTS[0], moment.look))
+    await moment.wait()
+    await there.delete(conversation)
+    await reading
+    assert received.end is not None
+    assert received.end["reason"] == "cancelled"
+    with pytest.raises(Refused):
+        await here.conversation(conversation)
+    await simulator_stats(cluster.simulator.url, in_flight=0)
+
+
+async def test_a_key_used_here_is_known_elsewhere(here: Client, there: Client) -> None:
+    first = await here.hand_in("Hello [[tokens=2]]", key="the-same-key")
+    assert await there.hand_in("Hello [[tokens=2]]", key="the-same-key") == first
