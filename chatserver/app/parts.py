@@ -107,9 +107,10 @@ class Parts:
         """Leave what runs here to the other instances, which go on with it at once."""
         await self.housekeeping.close()
         await self.checkpoints.save()
+        undone = {job.generation: bool(job.epoch) for job in self.engine.jobs() if not job.chore}
         await self.engine.close()
         await self.peers.settle()
-        await self.membership.leave()
+        await self.membership.leave(undone)
 
     async def clear_doubts(self) -> None:
         """Take up, for ever, what was accepted in a write whose answer got lost when the store went away."""

@@ -1,7 +1,7 @@
 """This instance among the others: it says that it lives, and takes in what those have left that don't."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import NoReturn
 
@@ -13,7 +13,7 @@ from chatserver.errors import StoreUnavailable
 from chatserver.generation.clock import Clock
 from chatserver.storage.generations import Generations
 from chatserver.storage.housekeeping import ForgetLeftHousekeeping
-from chatserver.storage.instances import Adopt, Instances, KeepAlive, Leave
+from chatserver.storage.instances import Adopt, HandOver, Instances, KeepAlive, Leave
 from chatserver.storage.records import Generation
 from chatserver.storage.writer import Writer
 
@@ -67,10 +67,15 @@ class Membership:
                     async with asyncio.timeout(self._lease_s / _ROUNDS_A_LEASE):
                         await self._look_now.wait()
 
-    async def leave(self) -> None:
-        """Live no longer: what is undone here is for the others, at once."""
+    async def leave(self, undone: Mapping[str, bool]) -> None:
+        """Live no longer: what is undone here is for the others, at once.
+
+        `undone`: generations, and whether each had been begun.
+        """
         self._left = True
+        handed = [HandOver(generation, self._name, tried) for generation, tried in undone.items()]
         try:
+            await asyncio.gather(*map(self._writer.submit, handed))
             await self._writer.submit(Leave(self._name))
         except StoreUnavailable:
             log.warning("left_unsaid", instance=self._name)

@@ -82,6 +82,8 @@ async def test_what_a_leaving_instance_was_making_is_handed_over_at_once(cluster
         assert loop.time() - before < LEASE_S + 1
     _all_whole(readings)
     assert cluster.servers[0].complaints == []
+    for received in readings:
+        assert (await cluster.clients[1].generation(received.generation))["attempts"] == 1
 
 
 async def test_an_instance_that_stood_still_finds_that_others_have_gone_on(cluster: Cluster) -> None:

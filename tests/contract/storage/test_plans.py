@@ -19,6 +19,7 @@ from chatserver.storage.changing import ChangeConversation
 from chatserver.storage.checkpoints import Checkpoint, Part
 from chatserver.storage.deleting import DeleteConversation
 from chatserver.storage.housekeeping import ForgetHousekeeping, ForgetLeftHousekeeping
+from chatserver.storage.instances import Instances
 from chatserver.storage.keys import KEPT_MS, ForgetKeys
 from chatserver.storage.lifecycle import BeginAttempt, Cancel, Claim
 from chatserver.storage.postgresql import PostgresDatabase
@@ -140,6 +141,8 @@ async def read_everything(store: Store, conversation: str, message: str, generat
         await store.generations.page(ALICE, status, 1, None)
         await store.generations.page(ALICE, status, 1, generation)
     await store.generations.unfinished()
+    await store.conversations.numbers([conversation])
+    await Instances(store.database).owned("inst_1")
 
 
 @pytest.fixture
