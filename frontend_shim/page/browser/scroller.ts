@@ -6,6 +6,7 @@ const NEAR = 48;
 export class Scroller {
   readonly #element: HTMLElement;
   readonly #tell: (atEnd: boolean) => void;
+  readonly #sizes = new ResizeObserver(() => this.stick());
   #pinned = true;
   /** Where it was scrolled to, in pixels. */
   #top = 0;
@@ -14,7 +15,11 @@ export class Scroller {
     this.#element = element;
     this.#tell = tell;
     element.addEventListener("scroll", () => this.#scrolled(), { passive: true });
-    new ResizeObserver(() => this.stick()).observe(element);
+    this.#sizes.observe(element);
+  }
+
+  release(): void {
+    this.#sizes.disconnect();
   }
 
   toEnd(): void {

@@ -17,9 +17,18 @@ export interface ContextReport {
   prompt_eval_count?: number | null;
 }
 
+/** What stands for messages that aren't shown. */
+export interface Summary {
+  text: string;
+  /** How many messages it stands for. */
+  covers: number;
+  by_hand: boolean;
+}
+
 /** What would be shown now. */
 export interface ConversationContext {
   model: string;
   messages: { role: string; content: string }[];
+  summary: Summary | null;
   report: ContextReport;
 }

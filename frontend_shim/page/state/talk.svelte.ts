@@ -11,13 +11,13 @@ import { connection } from "./connection.svelte.ts";
 import { draft } from "./draft.svelte.ts";
 import { models } from "./models.svelte.ts";
 import { notices } from "./notices.svelte.ts";
+import { firstPage } from "./first-page.ts";
 import { Question } from "./question.svelte.ts";
 import { Reply } from "./reply.svelte.ts";
 import { client, persist } from "./server.ts";
 
 export type Entry = Question | Reply;
 
-const TITLE_LENGTH = 60;
 /** Pages that are read to find a message; no person looks further back at once. */
 const MOST_PAGES = 20;
 
@@ -48,7 +48,7 @@ export class Talk {
     const id = this.id!;
     this.loading = true;
     try {
-      const page = await persist(() => client.messages(id));
+      const page = await firstPage(id);
       if (this.#closed) return;
       this.#show(page);
       this.#showUnsent(id);
@@ -92,8 +92,7 @@ export class Talk {
 
   /** Send the first message of a new chat, perhaps once more after a reload. */
   begin({ key, ref, content, model }: Beginning): void {
-    const title = Array.from(content.replace(/\s+/g, " ")).slice(0, TITLE_LENGTH).join("");
-    this.#begun = client.create({ title, ...(model && { model }) }, key).then((conversation) => {
+    this.#begun = client.create(model ? { model } : {}, key).then((conversation) => {
       chats.update(conversation);
       this.model = conversation.model;
       this.id = conversation.id;
@@ -143,6 +142,13 @@ export class Talk {
   isBehind(reply: Reply): boolean {
     const at = this.entries.indexOf(reply);
     return this.entries.slice(0, at).some((entry) => entry.kind === "reply" && entry.busy);
+  }
+
+  /** A message tells little of how its answer came about. */
+  async askAbout(reply: Reply): Promise<void> {
+    if (reply.busy || !reply.generation || reply.report) return;
+    const generation = await client.generation(reply.generation).catch(() => null);
+    if (generation && !reply.busy) reply.tell(generation);
   }
 
   // -- Sending ------------------------------------------------------------------------------------------------------
@@ -213,7 +219,7 @@ export class Talk {
     const entries = items.map((message) => this.#entryOf(message));
     this.#put([...entries, ...waiting.filter((entry) => !entries.includes(entry))]);
     const last = this.entries.at(-1);
-    if (last?.kind === "reply") void this.#askAbout(last);
+    if (last?.kind === "reply") void this.askAbout(last);
     this.#leaf = last?.id ?? null;
   }
 
@@ -248,7 +254,7 @@ export class Talk {
     if (message.role === "user") return Question.of(message);
     const reply = Reply.of(message);
     if (reply.busy && message.generation) this.#follow(reply, message.generation);
-    else if (reply.failed) void this.#askAbout(reply);
+    else if (reply.failed) void this.askAbout(reply);
     return reply;
   }
 
@@ -263,13 +269,6 @@ export class Talk {
 
   #follow(reply: Reply, generation: string): void {
     void reply.read(client.follow(generation)).then(() => this.#ended(reply));
-  }
-
-  /** A message tells little of how its answer came about. */
-  async #askAbout(reply: Reply): Promise<void> {
-    if (reply.busy || !reply.generation || reply.report) return;
-    const generation = await client.generation(reply.generation).catch(() => null);
-    if (generation && !reply.busy) reply.tell(generation);
   }
 
   /** Read the branch as far back as that message, which stands on it. */
