@@ -1,10 +1,10 @@
-# The chat page, as the browser gets it.
+# The chat page and the client library, as browsers get them.
 FROM node:22-slim AS page
 WORKDIR /source
 COPY frontend_shim/package.json frontend_shim/package-lock.json frontend_shim/.npmrc ./
 RUN npm ci
 COPY frontend_shim .
-RUN npm run page
+RUN npm run page && npm run build
 
 # The wheel and everything it needs, built where the tools are and copied to where they are not.
 FROM python:3.11-slim AS build
@@ -16,6 +16,7 @@ RUN pip install --require-hashes -r requirements/build.lock \
     && pip --python /opt/chatserver/bin/python install --require-hashes -r requirements/runtime.lock
 COPY . .
 COPY --from=page /source/page/dist frontend_shim/page/dist
+COPY --from=page /source/dist frontend_shim/dist
 RUN hatchling build -t wheel -d /wheel \
     && pip --python /opt/chatserver/bin/python install --no-index --no-deps /wheel/*.whl
 

@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(VENV)/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links
+CLIENT := frontend_shim/dist/client.js
 NODE_MODULES := frontend_shim/node_modules/.package-lock.json
 PAGE := frontend_shim/page/dist/index.html
 
@@ -13,7 +14,7 @@ PAGE := frontend_shim/page/dist/index.html
 
 help:
 	@echo "make run      serve on http://127.0.0.1:8000; a simulated model answers while there is no Ollama"
-	@echo "make page     build the chat page, which make run does too where Node is there"
+	@echo "make page     build the chat page and the client library, which make run does too where Node is there"
 	@echo "make test     every test, with real parts"
 	@echo "make check    formatting, lint, types, import layers, dependency audit"
 	@echo "make load     the load report"
@@ -26,10 +27,13 @@ run: $(VENV)/.runtime
 	@$(MAKE) --silent page || echo "The server runs without its chat page, which says how to build it." >&2
 	@$(BIN)/chatserver serve --demo
 
-page: $(PAGE)
+page: $(PAGE) $(CLIENT)
 
 $(PAGE): $(NODE_MODULES) $(shell find frontend_shim/page frontend_shim/src -name dist -prune -o -type f -print)
 	@npm run --silent --prefix frontend_shim page
+
+$(CLIENT): $(NODE_MODULES) $(shell find frontend_shim/src -type f) $(wildcard frontend_shim/*.ts frontend_shim/*.json)
+	@npm run --silent --prefix frontend_shim build >/dev/null
 
 # The engine and the transports once more where asyncio itself looks for slow or lost coroutines.
 test: setup page

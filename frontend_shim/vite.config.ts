@@ -1,22 +1,28 @@
 import { defineConfig } from "vitest/config";
+import { compressed } from "./page/build/compressed.ts";
 
 /** What is built on the client imports the client's own file instead of holding a copy of it. */
 const besideTheClient = {
   name: "beside the client",
   enforce: "pre" as const,
-  resolveId: (id: string) => (id === "./client.ts" ? { id: "./client.js", external: true } : null),
+  resolveId: (id: string) => (/^\.\.?\/client\.ts$/.test(id) ? { id: "./client.js", external: "relative" as const } : null),
 };
+
+const BESIDE = { "event-source": "src/event-source.ts", attach: "src/attach.ts", "chat-panel": "src/chat-panel.ts" };
+
+/** What `attach` and the panel have in common. */
+const SHARED = { groups: [{ name: "talk", test: /src\/talk\// }] };
 
 // `vite build` writes the client, then `vite build --mode beside` what is built on it.
 export default defineConfig(({ mode }) => ({
-  plugins: mode === "beside" ? [besideTheClient] : [],
+  plugins: [...(mode === "beside" ? [besideTheClient] : []), compressed()],
   build: {
     target: "es2022",
     emptyOutDir: mode !== "beside",
     // A library keeps its white space otherwise.
-    rolldownOptions: { output: { minify: true, comments: false, chunkFileNames: "[name].js" } },
+    rolldownOptions: { output: { minify: true, comments: false, chunkFileNames: "[name].js", codeSplitting: SHARED } },
     lib: {
-      entry: mode === "beside" ? { "event-source": "src/event-source.ts" } : { client: "src/client.ts" },
+      entry: mode === "beside" ? BESIDE : { client: "src/client.ts" },
       formats: ["es"],
     },
   },

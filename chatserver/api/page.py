@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
+from chatserver.api.built import MEDIA_TYPES, BuiltFile
 from chatserver.api.operation import Answer, Call, Nothing, Operation
 from chatserver.errors import NotFound
 
@@ -21,7 +21,6 @@ _POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types svelte-trusted-html dompurify"
 )
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 #: The name of an asset changes with its content.
 _FOR_EVER = "public, max-age=31536000, immutable"
 _FIRST = "index.html"
@@ -39,42 +38,14 @@ class Asset(BaseModel):
 
 
 @dataclass(frozen=True)
-class _File:
-    content: bytes
-    #: The same, gzipped, where that was built too.
-    compressed: bytes | None
-    media_type: str
-    tag: str
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        content, packed = path.read_bytes(), path.with_name(f"{path.name}.gz")
-        tag = f'"{sha256(content).hexdigest()[:24]}"'
-        compressed = packed.read_bytes() if packed.is_file() else None
-        return cls(content, compressed, _TYPES[path.suffix], tag)
-
-    def response(self, request: Request, headers: Mapping[str, str]) -> Response:
-        told = {"ETag": self.tag, "X-Content-Type-Options": "nosniff", **headers}
-        if self.compressed is not None:
-            told["Vary"] = "Accept-Encoding"
-        # A list, or weakened by a proxy that compresses, it still names what the browser has.
-        if self.tag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=told)
-        if self.compressed is None or not _takes_gzip(request):
-            return Response(self.content, media_type=self.media_type, headers=told)
-        told["Content-Encoding"] = "gzip"
-        return Response(self.compressed, media_type=self.media_type, headers=told)
-
-
-@dataclass(frozen=True)
 class Page:
     #: By their paths in the folder; empty where no page was built.
-    files: Mapping[str, _File]
+    files: Mapping[str, BuiltFile]
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        paths = [path for path in folder.rglob("*") if path.suffix in _TYPES]
-        return cls({path.relative_to(folder).as_posix(): _File.read(path) for path in paths})
+        paths = [path for path in folder.rglob("*") if path.suffix in MEDIA_TYPES]
+        return cls({path.relative_to(folder).as_posix(): BuiltFile.read(path) for path in paths})
 
     @classmethod
     def find(cls) -> Self:
@@ -149,8 +120,3 @@ class Page:
         if path not in self.files:
             raise NotFound("The page has no such file; it may have been built anew: reload it.")
         return self.files[path].response(request, {"Cache-Control": caching})
-
-
-def _takes_gzip(request: Request) -> bool:
-    offered = [part.strip().lower() for part in request.headers.get("accept-encoding", "").split(",")]
-    return "gzip" in offered

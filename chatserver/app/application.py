@@ -21,6 +21,7 @@ from chatserver.api.docs import Handbook
 from chatserver.api.entrance import EntranceCalls
 from chatserver.api.export import ExportCalls
 from chatserver.api.generations import GenerationCalls
+from chatserver.api.library import Library
 from chatserver.api.messages import MessageCalls
 from chatserver.api.operating import Check, OperatingCalls
 from chatserver.api.operation import Operation
@@ -110,6 +111,7 @@ def build_application(parts: Parts) -> Starlette:
         *GenerationCalls(gate, work, again, streams, limits.generation_bytes).operations(),
         *streams.operations(),
         *EntranceCalls(gate, parts.fleet, work, conversing, Page.find(), told).operations(),
+        *Library.find().operations(),
         *OperatingCalls(parts.metrics, _checks(parts)).operations(),
     ]
     in_time = [replace(operation, body_deadline=limits.body_timeout_s) for operation in operations]

@@ -68,11 +68,23 @@ export interface Model {
   loaded: boolean;
 }
 
+/** What the server takes. */
+export interface Limits {
+  /** Characters of a message. */
+  content_characters: number;
+  /** Bytes of a message over a WebSocket. */
+  message_bytes: number;
+  messages_per_minute: number;
+  /** What may be followed over one WebSocket at once. */
+  subscriptions: number;
+}
+
 export interface ModelList {
   items: Model[];
   default: string | null;
   /** No model server answers, so a simulated model does. */
   simulated: boolean;
+  limits: Limits;
 }
 
 /** A page of a list; give `next_cursor` back to get the one after it. */

@@ -27,7 +27,9 @@ class _Files(SimpleHTTPRequestHandler):
     def send_head(self) -> BytesIO | None:
         path = Path(self.translate_path(self.path))
         if not path.is_file():
-            return self.send_error(404)
+            # A browser asks for a sign of its own accord; that it gets none is no complaint.
+            self.send_response(204 if path.name == "favicon.ico" else 404)
+            return self.end_headers()
         content = path.read_text()
         for word, replacement in self._site.words.items():
             content = content.replace(word, replacement)

@@ -8,7 +8,7 @@ import { client } from "./server.ts";
 const CHOSEN = "model";
 
 class Models {
-  #list = $state.raw<ModelList>({ items: [], default: null, simulated: false });
+  #list = $state.raw<Omit<ModelList, "limits">>({ items: [], default: null, simulated: false });
   #known = $state(false);
   /** For new chats; null leaves it to the server. */
   #chosen = $state<string | null>(textOrNull(recall(CHOSEN)));
@@ -18,7 +18,7 @@ class Models {
     if (!list) return;
     this.#list = list;
     this.#known = true;
-    connection.learn((list as { limits?: { content_characters: number } }).limits?.content_characters);
+    connection.learn(list.limits.content_characters);
   }
 
   get items(): ModelList["items"] {

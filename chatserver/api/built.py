@@ -1,0 +1,45 @@
+"""A file that was built for browsers: read once, and served as it is until the process ends."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True)
+class BuiltFile:
+    content: bytes
+    #: The same, gzipped, where that was built too.
+    compressed: bytes | None
+    media_type: str
+    tag: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        content, packed = path.read_bytes(), path.with_name(f"{path.name}.gz")
+        tag = f'"{sha256(content).hexdigest()[:24]}"'
+        compressed = packed.read_bytes() if packed.is_file() else None
+        return cls(content, compressed, MEDIA_TYPES[path.suffix], tag)
+
+    def response(self, request: Request, headers: Mapping[str, str]) -> Response:
+        told = {"ETag": self.tag, "X-Content-Type-Options": "nosniff", **headers}
+        if self.compressed is not None:
+            told["Vary"] = "Accept-Encoding"
+        # A list, or weakened by a proxy that compresses, it still names what the browser has.
+        if self.tag in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=told)
+        if self.compressed is None or not _takes_gzip(request):
+            return Response(self.content, media_type=self.media_type, headers=told)
+        told["Content-Encoding"] = "gzip"
+        return Response(self.compressed, media_type=self.media_type, headers=told)
+
+
+def _takes_gzip(request: Request) -> bool:
+    offered = [part.strip().lower() for part in request.headers.get("accept-encoding", "").split(",")]
+    return "gzip" in offered

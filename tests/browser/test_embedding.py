@@ -1,0 +1,158 @@
+"""The chat in pages of somebody else: the examples, in a real browser, on an origin of their own."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, expect
+
+from tests.browser.person import PATIENCE_MS, Person
+from tests.harness.service import Service, service_of
+from tests.harness.site import Site, site_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+#: Where the examples expect the server.
+_EXPECTED = "127.0.0.1:8000"
+
+Open = Callable[[str], Awaitable[Person]]
+
+
+@pytest.fixture(scope="module")
+def site() -> AsyncIterator[Site]:
+    with site_of(_EXAMPLES) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(
+    page_built: None, site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Service]:
+    settings = {"server.public_origins": site.url, "limits.content_characters": 1000}
+    async with service_of(tmp_path_factory.mktemp("data"), settings, ("--rate", "200")) as running:
+        site.words[_EXPECTED] = running.url.removeprefix("http://")
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def open_example(browser: Browser, service: Service, site: Site) -> AsyncIterator[Open]:
+    async with AsyncExitStack() as stack:
+
+        async def open_page(name: str) -> Person:
+            context = await browser.new_context(base_url=site.url)
+            stack.push_async_callback(context.close)
+            person = Person(await context.new_page())
+            await person.page.goto(f"/{name}")
+            return person
+
+        yield open_page
+
+
+async def answered(person: Person, count: int) -> None:
+    """Wait until so many messages are there, and the last one is whole."""
+    last = person.page.locator("[data-role]").last
+    await expect(person.page.locator("[data-role]")).to_have_count(count, timeout=PATIENCE_MS)
+    await expect(last).to_have_attribute("data-state", "completed", timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("page", ["plain-chat.html", "foreign-page.html"])
+async def test_a_page_elsewhere_chats(open_example: Open, page: str) -> None:
+    person = await open_example(page)
+    await person.ask("[[tokens=30]] Hello")
+    await answered(person, 2)
+    await person.ask("[[tokens=20]] And then?")
+    await answered(person, 4)
+    await expect(person.page.get_by_role("status")).to_have_text("Connected")
+    assert person.complaints == []
+
+
+@pytest.mark.parametrize("page", ["plain-chat.html", "foreign-page.html"])
+async def test_a_reload_in_mid_answer_loses_nothing(open_example: Open, page: str) -> None:
+    person = await open_example(page)
+    await person.ask("[[tokens=400]] A long one")
+    running = person.page.locator('[data-role="assistant"][data-state="running"]')
+    await expect(running).to_contain_text(" ", timeout=PATIENCE_MS)
+    await person.page.reload()
+    await answered(person, 2)
+    assert person.complaints == []
+
+
+@pytest.mark.parametrize("page", ["plain-chat.html", "foreign-page.html"])
+async def test_an_answer_is_stopped(open_example: Open, page: str) -> None:
+    person = await open_example(page)
+    await person.ask("[[tokens=5000]] A very long one")
+    await expect(person.page.locator('[data-state="running"]')).to_be_visible(timeout=PATIENCE_MS)
+    await person.button("Stop").click()
+    await expect(person.page.locator('[data-state="cancelled"]')).to_contain_text(
+        "Stopped.", timeout=PATIENCE_MS
+    )
+
+
+async def test_a_plain_page_says_what_is_too_long_before_it_is_sent(open_example: Open) -> None:
+    person = await open_example("plain-chat.html")
+    await expect(person.page.get_by_role("status")).to_have_text("Connected")
+    await person.box.fill("x" * 1007)
+    message = "textarea => textarea.validationMessage"
+    await expect(person.page.locator("textarea:invalid")).to_be_visible()
+    assert await person.box.evaluate(message) == "7 characters too many"
+    await person.box.press("Enter")
+    await expect(person.page.locator("[data-role]")).to_have_count(0)
+    await person.ask("[[tokens=3]] short")
+    await answered(person, 2)
+
+
+async def test_the_panel_says_what_is_too_long_before_it_is_sent(open_example: Open) -> None:
+    person = await open_example("foreign-page.html")
+    await expect(person.page.get_by_role("status")).to_have_text("Connected")
+    await person.box.fill("x" * 1007)
+    await expect(person.page.get_by_role("alert")).to_have_text("7 characters too many")
+    await person.box.press("Enter")
+    await expect(person.messages).to_have_count(0)
+    assert await person.box.input_value() == "x" * 1007
+
+
+async def test_two_tabs_show_one_conversation(open_example: Open) -> None:
+    first = await open_example("foreign-page.html")
+    await first.ask("[[tokens=5]] From here")
+    await answered(first, 2)
+    # A second tab of the same visitor, which remembers the same conversation.
+    kept = await first.page.evaluate("JSON.stringify(sessionStorage)")
+    second = Person(await first.page.context.new_page())
+    await second.page.add_init_script(f"Object.assign(sessionStorage, {kept})")
+    await second.page.goto("/foreign-page.html")
+    await answered(second, 2)
+    await second.ask("[[tokens=5]] From there")
+    await answered(second, 4)
+    await answered(first, 4)
+    assert first.complaints == second.complaints == []
+
+
+async def test_a_new_chat_begins_without_what_was_said(open_example: Open) -> None:
+    person = await open_example("foreign-page.html")
+    await person.ask("[[tokens=3]] Hello")
+    await answered(person, 2)
+    await person.button("New chat").click()
+    await expect(person.messages).to_have_count(0)
+    await person.ask("[[tokens=3]] Again")
+    await answered(person, 2)
+    assert person.complaints == []
+
+
+async def test_markup_in_answers_stays_text_and_runs_nothing(open_example: Open) -> None:
+    person = await open_example("foreign-page.html")
+    await person.ask('[[tokens=3]] <img src=x onerror="document.title=1"><script>document.title=2</script>')
+    await answered(person, 2)
+    assert await person.page.title() == "A shop"
+    assert await person.messages.locator("img, script").count() == 0
+    assert person.complaints == []
+
+
+async def test_a_page_that_is_not_allowed_gets_nothing(open_example: Open, site: Site) -> None:
+    person = await open_example("plain-chat.html")
+    await person.page.goto(site.url.replace("127.0.0.1", "localhost") + "/plain-chat.html")
+    await person.page.wait_for_load_state("networkidle")
+    assert any("CORS" in complaint for complaint in person.complaints)
+    await expect(person.page.get_by_role("status")).to_be_empty()
