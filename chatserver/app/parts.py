@@ -304,7 +304,7 @@ def _make_engine(  # noqa: PLR0917 - the parts it is made of
                 slot_for=engine.slot_for,
                 give_back=engine.give_back,
             ),
-            endings=Endings(prompts, writer, clock, metrics, generation.attempts),
+            endings=Endings(prompts, peers, writer, clock, metrics, generation.attempts),
             writer=writer,
             generations=store.generations,
             clock=clock,

@@ -9,6 +9,7 @@ import structlog
 from chatserver.backplane.port import Appending, Backplane, Refused
 from chatserver.errors import BackplaneUnavailable, StaleEpoch, StoreUnavailable
 from chatserver.generation.feed import Feed
+from chatserver.generation.pieces import Ending
 
 #: Pieces of one log in one step; the rest follows in the next.
 _PIECES_A_STEP = 500
@@ -100,6 +101,15 @@ class Sharing:
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         outlet.settled.append((feed.log.top, settled))
         await settled
+
+    async def end(self, feed: Feed, ending: Ending) -> bool:
+        """Share a log's end, which isn't in it yet; False where it can't be, or isn't ours to end."""
+        if feed not in self._outlets:
+            return False
+        await self.settle(feed)
+        last = feed.log.top + 1
+        [length] = await self._backplane.append([Appending(feed.generation, feed.log.epoch, last, [ending])])
+        return length == last
 
     async def settle_all(self) -> None:
         await asyncio.gather(*(self.settle(feed) for feed in list(self._outlets)))

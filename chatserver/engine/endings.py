@@ -7,8 +7,9 @@ import structlog
 
 from chatserver.engine.job import Job
 from chatserver.engine.patience import PatientWriter
+from chatserver.engine.peers import Peers
 from chatserver.engine.prompts import Prompts
-from chatserver.errors import ChatserverError, StaleEpoch, UpstreamError
+from chatserver.errors import ChatserverError, StaleEpoch, StoreUnavailable, UpstreamError
 from chatserver.generation.clock import Clock
 from chatserver.generation.pieces import Channel, Ending, Fault
 from chatserver.generation.position import Position
@@ -37,6 +38,7 @@ def failed(error: ChatserverError, *, spent: bool) -> Outcome:
 @dataclass(frozen=True)
 class Endings:
     prompts: Prompts
+    peers: Peers
     writer: PatientWriter
     clock: Clock
     metrics: Metrics
@@ -44,13 +46,15 @@ class Endings:
     most_attempts: int
 
     async def end(self, job: Job, outcome: Outcome) -> None:
-        """Commit the end, then show it: no reader sees an end that the store doesn't have."""
+        """Commit the end, then show it: no reader sees an end that isn't kept."""
         feed = job.feed
         usage = outcome.done.usage if outcome.done else None
         ending = Ending(outcome.reason, feed.log.sha256(), usage, outcome.fault)
         status = final_status(outcome.reason, spent=outcome.spent)
-        await self._finish(job, ending, Position(job.epoch, feed.log.top + 1), status, outcome.done)
-        feed.add(ending)
+        final = Position(job.epoch, feed.log.top + 1)
+        await self._commit(job, await self._finish(job, ending, final, status, outcome.done))
+        if not feed.log.ended:
+            feed.add(ending)
         self.metrics.ended(status, outcome.reason)
         if usage is not None:
             self.metrics.tokens(prompt=usage.prompt_tokens, completion=usage.completion_tokens)
@@ -62,15 +66,31 @@ class Endings:
         ending = job.feed.log.ending
         assert ending is not None
         spent = job.lane is Lane.BACKGROUND and job.attempt >= self.most_attempts
-        await self._finish(job, ending, job.feed.log.position, final_status(ending.reason, spent=spent))
+        status = final_status(ending.reason, spent=spent)
+        await self._commit(job, await self._finish(job, ending, job.feed.log.position, status))
+
+    async def _commit(self, job: Job, finish: Finish) -> None:
+        try:
+            stored = await self.writer.try_once(finish)
+        except StoreUnavailable:
+            await self._share(job, finish)
+            stored = await self.writer.submit(finish)
+        if not stored:
+            raise StaleEpoch(f"{job.generation} has ended elsewhere.")
+
+    async def _share(self, job: Job, finish: Finish) -> None:
+        """While the store is away, an end is kept where whoever claims this next will find it."""
+        ending = Ending(finish.reason, finish.sha256, finish.usage, finish.error)
+        if not job.feed.log.ended and await self.peers.share_end(job, ending):
+            job.feed.add(ending)
 
     async def _finish(
         self, job: Job, ending: Ending, final: Position, status: Status, done: Done | None = None
-    ) -> None:
+    ) -> Finish:
         feed, record, now = job.feed, job.record, self.clock.wall_ms()
         assert record is not None
         answer = feed.log.text(Channel.ANSWER)
-        finish = Finish(
+        return Finish(
             generation_id=job.generation,
             epoch=job.epoch,
             status=status,
@@ -88,8 +108,6 @@ class Endings:
             counted=await self.prompts.count(job.model, answer) if record.message else None,
             recounted=job.prompt.recounted if job.prompt else {},
         )
-        if not await self.writer.submit(finish):
-            raise StaleEpoch(f"{job.generation} has ended elsewhere.")
 
     def end_deleted(self, job: Job) -> None:
         """Give readers their end where the store has nothing left that could end."""

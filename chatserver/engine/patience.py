@@ -66,6 +66,9 @@ class PatientWriter:
     writer: Writer
     patience: Patience
 
+    async def try_once(self, command: Command[R]) -> R:
+        return await self.writer.submit(command)
+
     async def submit(self, command: Command[R]) -> R:
         return await self.patience.ask(type(command).__name__, lambda: self.writer.submit(command))
 

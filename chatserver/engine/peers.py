@@ -14,6 +14,7 @@ from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Feed
 from chatserver.generation.log import StoredLog
 from chatserver.generation.merge import Replica
+from chatserver.generation.pieces import Ending
 from chatserver.generation.position import START, Position
 from chatserver.storage.generations import Generations
 from chatserver.storage.instances import Instances
@@ -22,7 +23,7 @@ from chatserver.storage.records import Generation
 #: Where it is told that a generation is to end, and that an instance has left work to the others.
 _CANCEL = "cancel"
 _LEFT = "left"
-#: Seconds that what piled up may take to reach the others when this process ends.
+#: Seconds that what piled up may take to reach the others when a log or this process ends.
 _LAST_STEP_S = 2.0
 
 
@@ -101,6 +102,14 @@ class Peers:
     def share(self, job: Job) -> None:
         """Let the others have the log and all that is added to it."""
         self._sharing.share(job.feed, job.fence, job.known)
+
+    async def share_end(self, job: Job, ending: Ending) -> bool:
+        """Let the others have the end of a log before this instance's readers; False where that can't be."""
+        try:
+            async with asyncio.timeout(_LAST_STEP_S):
+                return await self._sharing.end(job.feed, ending)
+        except (BackplaneUnavailable, TimeoutError):
+            return False
 
     def tell_cancelled(self, generation: str) -> None:
         """Tell whoever works on it that it is to end; on disk it is already."""

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from itertools import cycle
 
 import httpx
@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from websockets.exceptions import WebSocketException
 
-from tests.harness.client import Client, Refused
+from tests.harness.client import Client, Json, Refused
 from tests.harness.instances import LEASE_S, Cluster, cluster_of
 from tests.harness.postgres import Postgres
 from tests.harness.readers import READ_S, TRANSPORTS, Moment, read
@@ -111,3 +111,31 @@ async def test_nobody_notices_that_redis_was_emptied(cluster: Cluster) -> None:
         await redis.flushall()
     _all_whole(readings)
     assert not any(received.resets for received in readings)
+
+
+async def test_answers_end_while_the_database_is_away_and_are_kept_when_it_is_back(
+    cluster: Cluster, postgres: Postgres
+) -> None:
+    with ExitStack() as away:
+        async with _reading(cluster) as readings:
+            postgres.stop()
+            away.callback(postgres.start)
+            for client in cluster.clients:
+                refusal = await client.http.post("/api/v1/generations", json={"prompt": "Hello"})
+                assert (refusal.status_code, refusal.json()["code"]) == (503, "store_unavailable")
+                assert int(refusal.headers["retry-after"]) > 0
+    _all_whole(readings)
+    for received in readings:
+        kept = await _kept(cluster.clients[1], received.generation)
+        assert (kept["status"], kept["result"], kept["attempts"]) == ("completed", received.answer, 1)
+    assert not any("taken_in" in line for server in cluster.servers for line in server.lines)
+
+
+async def _kept(client: Client, generation: str) -> Json:
+    """Give what the store has of it, as soon as that is the end."""
+    async with asyncio.timeout(READ_S):
+        while True:
+            with suppress(Refused):
+                if (found := await client.generation(generation))["status"] != "running":
+                    return found
+            await asyncio.sleep(_COME_BACK_S)
