@@ -9,7 +9,7 @@ from chatserver.errors import TooMany
 from chatserver.generation.clock import Clock
 from chatserver.generation.principal import Principal
 
-_MINUTE = 60.0
+MINUTE = 60.0
 #: Windows kept; the one that was used longest ago makes room. Forgetting a window forgives its messages.
 _WINDOWS = 100_000
 
@@ -30,19 +30,20 @@ class Caller:
 class Windows:
     """So many in a minute for each name."""
 
-    def __init__(self, most: int, seconds: float = _MINUTE) -> None:
+    def __init__(self, most: int, seconds: float = MINUTE) -> None:
         self.most = most
         self._seconds = seconds
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
-    def wait(self, name: str, now: float) -> float:
+    def wait(self, name: str, now: float, most: int | None = None) -> float:
         """Give the seconds until one more is allowed; 0 when it is now."""
+        most = most or self.most
         times = self._times.get(name)
         if times is None:
             return 0.0
         while times and times[0] <= now - self._seconds:
             times.popleft()
-        return 0.0 if len(times) < self.most else times[0] + self._seconds - now
+        return 0.0 if len(times) < most else times[-most] + self._seconds - now
 
     def count(self, name: str, now: float) -> None:
         self._times.setdefault(name, deque()).append(now)
@@ -51,26 +52,50 @@ class Windows:
             self._times.popitem(last=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Whose messages are counted, and how many a minute takes."""
+
+    setting: str
+    name: str
+    most: int
+
+    def refusal(self, wait: float) -> TooMany:
+        return TooMany(
+            f"At most {self.most} messages a minute; wait {math.ceil(wait)} seconds.",
+            retry_after=wait,
+            limit=self.most,
+            setting=self.setting,
+        )
+
+
 class Allowances:
     def __init__(self, clock: Clock, per_user: int, per_address: int) -> None:
         self._clock = clock
         self._users = Windows(per_user)
         self._addresses = Windows(per_address)
 
-    def take(self, caller: Caller) -> None:
-        """Count one message, or refuse it with the time to wait."""
+    def of(self, caller: Caller) -> tuple[Allowance, Allowance]:
+        return (
+            Allowance("messages_per_minute", caller.name, self._users.most),
+            Allowance("per_address_per_minute", f"address {caller.address}", self._addresses.most),
+        )
+
+    def take(self, caller: Caller, sharers: int = 1) -> None:
+        """Count one message, or refuse it with the time to wait.
+
+        `sharers`: instances that count apart for the time being, each with its part of what is allowed.
+        """
         now = self._clock.now()
-        for windows, name, setting in (
-            (self._users, caller.name, "messages_per_minute"),
-            (self._addresses, caller.address, "per_address_per_minute"),
-        ):
-            wait = windows.wait(name, now)
+        kept = (self._users, self._addresses)
+        for windows, allowance in zip(kept, self.of(caller), strict=True):
+            wait = windows.wait(allowance.name, now, math.ceil(allowance.most / sharers))
             if wait > 0:
-                raise TooMany(
-                    f"At most {windows.most} messages a minute; wait {math.ceil(wait)} seconds.",
-                    retry_after=wait,
-                    limit=windows.most,
-                    setting=setting,
-                )
-        self._users.count(caller.name, now)
-        self._addresses.count(caller.address, now)
+                raise allowance.refusal(wait)
+        self.note(caller)
+
+    def note(self, caller: Caller) -> None:
+        """Count one message that was allowed elsewhere."""
+        now = self._clock.now()
+        for windows, allowance in zip((self._users, self._addresses), self.of(caller), strict=True):
+            windows.count(allowance.name, now)

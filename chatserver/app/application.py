@@ -34,6 +34,7 @@ from chatserver.app.middleware import CountRequests
 from chatserver.app.parts import Parts
 from chatserver.chat.accepting import Accepting
 from chatserver.chat.again import Again
+from chatserver.chat.allowing import Allowing
 from chatserver.chat.changing import Changing
 from chatserver.chat.conversing import Conversing
 from chatserver.chat.exporting import Exporting
@@ -59,7 +60,7 @@ def build_application(parts: Parts) -> Starlette:
         engine=parts.engine,
         writer=store.writer,
         repeats=store.repeats,
-        allowances=Allowances(parts.clock, limits.messages_per_minute, limits.per_address_per_minute),
+        allowing=allowing_of(parts),
         clock=parts.clock,
         metrics=parts.metrics,
     )
@@ -116,6 +117,18 @@ def build_application(parts: Parts) -> Starlette:
     ]
     in_time = [replace(operation, body_deadline=limits.body_timeout_s) for operation in operations]
     return _around(in_time, socket, parts)
+
+
+def allowing_of(parts: Parts) -> Allowing:
+    limits = parts.settings.limits
+    return Allowing(
+        Allowances(parts.clock, limits.messages_per_minute, limits.per_address_per_minute),
+        parts.windows,
+        parts.store.generations,
+        parts.engine.owner,
+        lambda: parts.membership.living,
+        limits.outstanding_per_user,
+    )
 
 
 def _around(operations: Iterable[Operation[Any, Any, Any]], socket: Socket, parts: Parts) -> Starlette:

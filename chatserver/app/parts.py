@@ -9,6 +9,7 @@ from functools import partial
 from chatserver.backplane.memory import MemoryBackplane
 from chatserver.backplane.redis.backplane import Lifetimes, RedisBackplane
 from chatserver.backplane.redis.start import check_redis
+from chatserver.backplane.redis.windows import Windows
 from chatserver.chat.watching import Watchers
 from chatserver.context.measures import Measures
 from chatserver.context.vocabulary_files import VocabularyFiles
@@ -90,6 +91,8 @@ class Parts:
     membership: Membership
     #: What keeps other processes off a database on a server; a file's folder is locked instead.
     serving_lock: ServingLock | None
+    #: What all instances count together; None for one that is alone.
+    windows: Windows | None
     #: What lets other instances take part, by name; nothing where there are none.
     sharing: Mapping[str, Callable[[], Coroutine[None, None, None]]]
 
@@ -181,6 +184,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
                     take_in=partial(take_in, engine=engine, most_attempts=settings.generation.attempts),
                 )
             ),
+            windows=redis.windows if redis else None,
             sharing=_sharing(redis, peers, membership, watchers, store),
         )
         if not peers.alone:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import orjson
 
-from chatserver.access.allowance import Allowances, Caller
+from chatserver.access.allowance import Caller
+from chatserver.chat.allowing import Allowing
 from chatserver.chat.resources import GenerationResource
 from chatserver.engine.engine import Engine
 from chatserver.errors import ContextTooLong, TooMany, Unavailable
@@ -39,7 +40,7 @@ class Accepting:
     engine: Engine
     writer: Writer
     repeats: Repeats
-    allowances: Allowances
+    allowing: Allowing
     clock: Clock
     metrics: Metrics
 
@@ -61,7 +62,7 @@ class Accepting:
     ) -> Receipt:
         """Do it within the caller's allowance; a repeat gets its first answer in any case."""
         try:
-            self.allowances.take(caller)
+            await self.allowing.take(caller)
             return await do()
         except (Unavailable, TooMany, ContextTooLong):
             # Looked up only here: what isn't refused finds its key in its own transaction.
@@ -71,8 +72,14 @@ class Accepting:
             return found
 
     async def _commit(self, caller: Caller, command: Acceptance) -> Receipt:
+        elsewhere = await self.allowing.unfinished_elsewhere(caller)
         with self.engine.admit(
-            command.generation_id, caller.principal, command.model, command.lane, account=caller.name
+            command.generation_id,
+            caller.principal,
+            command.model,
+            command.lane,
+            account=caller.name,
+            elsewhere=elsewhere,
         ) as admission:
             claiming = replace(command, claimed=admission.slot is not None)
             accepted = await self.writer.submit(claiming)

@@ -131,14 +131,16 @@ class Engine:
         lane: Lane,
         *,
         account: str = "",
+        elsewhere: int = 0,
         chore: bool = False,
     ) -> Iterator[Admission]:
         """Keep room for a generation while it is stored; it starts or waits once it was accepted.
 
-        `account` is whom the limit on unfinished generations counts; by default the principal.
+        `account` is whom the limit on unfinished generations counts; by default the principal. It has so many
+        `elsewhere`, on other instances.
         """
         job = Job(generation, principal, full_name(model), lane, Feed(generation), account, chore)
-        self._check_room(job.account)
+        self._check_room(job.account, elsewhere=elsewhere)
         slot = self._slots.take(job.model) if self._nobody_before(lane) else None
         admission = Admission(job, slot)
         # Known from here on, so that a cancel can't fall between the disk and the queue.
@@ -292,12 +294,12 @@ class Engine:
         self._add(job)
         return job
 
-    def _check_room(self, account: str, before: int = 0) -> None:
+    def _check_room(self, account: str, before: int = 0, elsewhere: int = 0) -> None:
         if self.draining:
             raise Draining
         if len(self._order) + self._arriving + before >= self._most_waiting:
             raise Full(setting="waiting")
-        if self._unfinished[account] >= self._most_each:
+        if self._unfinished[account] + elsewhere >= self._most_each:
             raise TooMany(
                 f"At most {self._most_each} answers may be on their way at once; wait for one to end.",
                 retry_after=_TRY_AGAIN_S,

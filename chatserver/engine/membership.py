@@ -50,6 +50,8 @@ class Membership:
         self._take_in = take_in
         #: Before then nobody is taken for dead: they may only have been unable to say that they live.
         self._trusts_leases_at = 0.0
+        #: Instances that live, this one among them, when that was last looked at.
+        self.living = 1
         self._left = False
         self._look_now = asyncio.Event()
 
@@ -88,6 +90,7 @@ class Membership:
             return
         try:
             await self._keep_alive()
+            self.living = await self._instances.living()
             for generation in await self._instances.cancelled(self._name):
                 self._engine.cancel(generation)
             await self._find_forgotten()

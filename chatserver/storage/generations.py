@@ -10,7 +10,7 @@ from chatserver.errors import ChatserverError, Invalid, NotFound
 from chatserver.generation.ids import GENERATION, is_id
 from chatserver.generation.pieces import Channel
 from chatserver.generation.principal import Principal
-from chatserver.generation.states import Lane, Status
+from chatserver.generation.states import UNFINISHED, Lane, Status
 from chatserver.storage.accepting import Accepting
 from chatserver.storage.checkpoints import attempt_of
 from chatserver.storage.command import Command, Transaction, plan_each
@@ -120,6 +120,17 @@ class Generations:
         """All that people asked for and that is queued or running, oldest first."""
         query = select_generations().where(unfinished, generations.c.purpose.is_(None))
         return await self._load(query.order_by(generations.c.id))
+
+    async def unfinished_elsewhere(self, principal: Principal, owner: str, most: int) -> int:
+        """Count what of somebody's work isn't this owner's to do, up to so many."""
+        some = select(generations.c.id).where(
+            generations.c.tenant == principal.tenant,
+            generations.c.user == principal.user,
+            generations.c.status.in_(UNFINISHED),
+            generations.c.owner.is_distinct_from(owner),
+            generations.c.purpose.is_(None),
+        )
+        return len(await self._database.rows(some.limit(most)))
 
     async def ended(self, ids: Sequence[str]) -> list[Generation]:
         """Those of them that have ended."""

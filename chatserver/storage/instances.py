@@ -171,9 +171,15 @@ class Instances:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def others(self, name: str) -> bool:
-        """Whether there are other instances, or any has ended without saying so."""
-        return bool(await self._database.rows(select(instances.c.id).where(instances.c.id != name).limit(1)))
+    async def others(self, name: str) -> int:
+        """How many other instances there are, those included that have ended without saying so."""
+        return len(await self._database.rows(select(instances.c.id).where(instances.c.id != name)))
+
+    async def living(self) -> int:
+        """How many instances live."""
+        return len(
+            await self._database.rows(select(instances.c.id).where(instances.c.lease_until > now_ms()))
+        )
 
     async def orphans(self, most: int) -> list[Orphan]:
         """Unfinished work whose owner doesn't live, oldest first."""

