@@ -21,6 +21,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from chatserver.telemetry.histogram import QuickHistogram
+
 Transport = Literal["websocket", "sse", "longpoll"]
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
@@ -76,8 +78,11 @@ class Metrics:
         self._first_token = histogram(
             "first_token_seconds", "From acceptance to the first token.", _FIRST_TOKEN_S, "class"
         )
-        between = histogram("between_tokens_seconds", "Between two pieces of an answer.", _BETWEEN_TOKENS_S)
-        #: Called with the seconds between two pieces. Bound here, for it is called once per piece (0.8 µs).
+        between = QuickHistogram(
+            "chatserver_between_tokens_seconds", "Between two pieces of an answer.", _BETWEEN_TOKENS_S
+        )
+        registry.register(between)
+        #: Called with the seconds between two pieces, once per piece.
         self.between_tokens: Callable[[float], None] = between.observe
         lag = histogram("event_loop_lag_seconds", "How late the event loop came.", _LOOP_LAG_S)
         #: Called with how many seconds late the event loop was.
