@@ -23,6 +23,9 @@ _HEADERS = {
 }
 _HEARTBEAT = sse.event("heartbeat", b"{}")
 
+#: Where a scope has the way past the middleware, which only changes heads.
+PAST_MIDDLEWARE = "chatserver.past_middleware"
+
 
 class EventStream(Response):
     """Streams what a source gives until it ends, the client goes, or the server does."""
@@ -53,7 +56,7 @@ class EventStream(Response):
             # Refused, where there are too many, before the response has begun.
             with self._readers.reading("sse", bell.ring, expected=bool(self._prelude)):
                 await send(start)
-                await self._stream(bell, receive, send)
+                await self._stream(bell, receive, scope.get(PAST_MIDDLEWARE, send))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _stream(self, bell: Bell, receive: Receive, send: Send) -> None:
