@@ -35,7 +35,8 @@ class Bell:
 
 def told(seconds: float) -> float:
     """Give seconds as clients are told them: 15, and not 15.0."""
-    return int(seconds) if seconds.is_integer() else seconds
+    whole = int(seconds)
+    return whole if whole == seconds else seconds
 
 
 class Pulse:

@@ -98,16 +98,16 @@ def _requirements(figures: Mapping[str, Figure]) -> list[Requirement]:
     return [
         at_most(
             "processor per token, against nginx",
-            4,
+            3,
             figures["processor per token, against nginx"].median,
             "x",
-            aim=3,
+            aim=2,
         ),
         at_least("tokens in a frame of their own", 90, figures["tokens in a frame of their own"].median, "%"),
         at_most("delay added to a token", 5, figures["on its way, added"].median, "ms"),
         at_most(
             f"delay added to the first token of {DEMAND.streams} asked for at once, against nginx",
-            4,
+            3,
             added / added_by_nginx,
             "x",
         ),
