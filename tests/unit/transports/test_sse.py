@@ -127,9 +127,10 @@ async def test_silence_is_filled_with_heartbeats_without_a_position(tmp_path) ->
         async with events_of(works, generation) as http:
             await http.begin()
             assert await http.event() == Event("hello", {"heartbeat": 0.01}, None)
-            assert (await http.event() or Event("", None, None)).name == "started"
-            for _ in range(3):
-                assert await http.event() == Event("heartbeat", {}, None)
+            # On a busy machine some come before the run has begun.
+            events = [await http.event() for _ in range(6)]
+            heartbeats = [event for event in events if event and event.name != "started"]
+            assert heartbeats in ([Event("heartbeat", {}, None)] * 5, [Event("heartbeat", {}, None)] * 6)
         works.engine.cancel(generation)
         await works.idle()
 
