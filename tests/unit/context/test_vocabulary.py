@@ -119,14 +119,18 @@ def test_what_cant_be_counted_by_is_told(changed, why) -> None:
 
 
 def test_building_a_large_encoding_blocks_the_process_for_a_moment_only() -> None:
-    vocabulary = Vocabulary("llama-bpe", [b"t%d" % number for number in range(150_000)], SPECIAL)
+    tokens = [b"t%d" % number for number in range(150_000)]
+    # The shortest of three: whatever else a busy machine does only makes them longer.
+    assert min(longest_step(Vocabulary("llama-bpe", tokens, SPECIAL)) for _ in range(3)) <= 0.15
+
+
+def longest_step(vocabulary: Vocabulary) -> float:
+    """Build its encoding; gives the most time the process spent between two steps of another thread."""
     building = threading.Thread(target=vocabulary.encoding)
-    # Between two steps of this thread, the time that the process spent: what others do here doesn't count.
     longest, last = 0.0, time.process_time()
     building.start()
     while building.is_alive():
         now = time.process_time()
         longest, last = max(longest, now - last), now
         time.sleep(0.001)
-    longest = max(longest, time.process_time() - last)
-    assert longest <= 0.15
+    return max(longest, time.process_time() - last)
