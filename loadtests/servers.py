@@ -48,14 +48,14 @@ async def service(
     """Start both; answers come with so many tokens a second, or as fast as they can."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="loadtests-")))
-        model_server, upstream = await stack.enter_async_context(_simulator(seed, rate, first_token_ms))
+        model_server, upstream = await stack.enter_async_context(simulator(seed, rate, first_token_ms))
         server, address = await stack.enter_async_context(
-            _chatserver(folder / "data", upstream, settings or {})
+            chatserver(folder / "data", upstream, settings or {})
         )
         yield Service(address, upstream, {OURS: server.pid, SIMULATOR: model_server.pid}, folder)
 
 
-def _simulator(
+def simulator(
     seed: int, rate: float | None, first_token_ms: float
 ) -> AbstractAsyncContextManager[tuple[Child, str]]:
     options = {
@@ -69,7 +69,7 @@ def _simulator(
     return serving("chatserver", "simulate-ollama", *given)
 
 
-def _chatserver(
+def chatserver(
     data: Path, upstream: str, settings: Mapping[str, Any]
 ) -> AbstractAsyncContextManager[tuple[Child, str]]:
     given = {**_SETTINGS, "server.data_dir": data, "ollama.urls": f"http://{upstream}", **settings}

@@ -73,6 +73,10 @@ class Following:
         follower.idle = False
         return follower.feed
 
+    def followed(self, generation: str) -> Feed | None:
+        follower = self._followers.get(generation)
+        return follower.feed if follower else None
+
     def adopt(self, feed: Feed) -> _Follower:
         """Follow a log that this process filled until another owner came."""
         self.forget(feed)

@@ -107,7 +107,7 @@ class Work:
 
     async def feed(self, principal: Principal, generation: str) -> Feed:
         """Find the log of a generation, in memory or in the store."""
-        here = self.engine.feed(generation)
+        here = self.engine.feed(generation) or self.peers.followed(generation)
         if here is None:
             record = await self.generations.get(principal, generation)
             # It may have been accepted, or ended, while the store was being read.
@@ -122,5 +122,5 @@ class Work:
     async def _elsewhere(self, record: Generation) -> Feed:
         """Find the log of what another instance makes, or of what has ended."""
         if not record.status.ended and not self.peers.alone:
-            return self.peers.feed(record.id)
+            return self.peers.feed(record)
         return await self.peers.kept(record) or Feed(record.id, stored_log(record))

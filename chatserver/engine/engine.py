@@ -159,11 +159,11 @@ class Engine:
 
     def pick_up(self, record: Generation) -> None:
         """Go on with what an earlier process accepted and didn't end."""
-        self._enter(self._job_of(record, self._peers.feed(record.id)), record, None)
+        self._enter(self._job_of(record, self._peers.feed(record)), record, None)
 
     def end(self, record: Generation, outcome: Outcome) -> None:
         """End what must not run again, with the text that there was."""
-        job = self._job_of(record, self._peers.feed(record.id))
+        job = self._job_of(record, self._peers.feed(record))
         job.record = record
         self._spawn(job, self._runner.end_without_running(job, outcome))
 

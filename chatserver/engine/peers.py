@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from weakref import WeakKeyDictionary
 
 from chatserver.backplane.following import Following
 from chatserver.backplane.port import Backplane
@@ -16,6 +17,7 @@ from chatserver.generation.log import StoredLog
 from chatserver.generation.merge import Replica
 from chatserver.generation.pieces import Ending
 from chatserver.generation.position import START, Position
+from chatserver.generation.principal import Principal
 from chatserver.storage.generations import Generations
 from chatserver.storage.instances import Instances
 from chatserver.storage.records import Generation
@@ -43,6 +45,8 @@ class Peers:
     ) -> None:
         self.backplane = backplane
         self._generations = generations
+        #: Whose the logs are that are followed.
+        self._principals: WeakKeyDictionary[Feed, Principal] = WeakKeyDictionary()
         self._sharing = Sharing(backplane, tick_s, instances.runs)
         self._following = Following(backplane, self._stored, round_s)
 
@@ -54,9 +58,19 @@ class Peers:
     def connected(self) -> bool:
         return self.backplane.connected
 
-    def feed(self, generation: str) -> Feed:
+    def feed(self, record: Generation) -> Feed:
         """Give the log of work that isn't this instance's."""
-        return Feed(generation) if self.alone else self._following.feed(generation)
+        if self.alone:
+            return Feed(record.id)
+        feed = self._following.feed(record.id)
+        self._principals[feed] = record.principal
+        return feed
+
+    def followed(self, generation: str) -> tuple[Feed, Principal] | None:
+        """Find a log that is followed here already: its thousandth reader asks the store for nothing."""
+        feed = self._following.followed(generation)
+        principal = None if feed is None else self._principals.get(feed)
+        return (feed, principal) if feed is not None and principal is not None else None
 
     async def seen(self, generation: str) -> Feed | None:
         """Give the log that another instance has shared, as it is now."""
@@ -78,7 +92,7 @@ class Peers:
         if feed is None or feed.log.ended:
             return feed
         # It is stored already and about to be shared, unless its owner has just died.
-        feed = self._following.feed(record.id)
+        feed = self.feed(record)
         with suppress(TimeoutError):
             async with asyncio.timeout(_LAST_PIECES_S):
                 await _ended(feed)
