@@ -20,10 +20,16 @@ class Proxy:
     blocks_websockets: bool = False
     #: Keep a stream of events until it is whole, as proxies do that buffer.
     holds_events: bool = False
+    #: Take connections and break them at once.
+    away: bool = False
     url: str = ""
     #: How readers came: "websocket", "sse" or "longpoll", in order.
     readers: list[str] = field(default_factory=list)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    def go_away(self) -> None:
+        self.away = True
+        self.cut()
 
     def cut(self) -> None:
         """Break all connections; new ones are taken."""
@@ -41,6 +47,8 @@ class Proxy:
             writer.close()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.away:
+            return writer.transport.abort()
         head = await reader.readuntil(b"\r\n\r\n")
         kind = _kind_of(head)
         if kind:
