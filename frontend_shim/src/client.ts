@@ -261,7 +261,7 @@ export class Client {
     this.#unsent = [...this.#unsent, answer];
     this.#tell("unsent", this.#unsent);
     const sent = (): void => {
-      if (answer.generation !== null && !answer.ended) this.#answers.set(answer.generation, answer);
+      if (answer.generation && !answer.ended) this.#answers.set(answer.generation, answer);
       this.#unsent = this.#unsent.filter((one) => one !== answer);
       this.#tell("unsent", this.#unsent);
     };
@@ -284,7 +284,7 @@ export class Client {
   }
 
   async #cancel(answer: FollowedAnswer): Promise<void> {
-    if (answer.generation === null && answer.turn && this.#turns.withdraw(answer)) return;
+    if (!answer.generation && answer.turn && this.#turns.withdraw(answer)) return;
     await this.cancel((await answer.accepted).generation.id);
   }
 

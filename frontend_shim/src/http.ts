@@ -30,6 +30,7 @@ export class Http {
   readonly #environment: Environment;
   readonly #auth: Auth;
   #credentials: Promise<Credentials> | null = null;
+  #renewal: Promise<void> | null = null;
   /** Cookies alone don't open streams here. */
   #needsTickets = false;
 
@@ -80,11 +81,16 @@ export class Http {
     return address;
   }
 
-  /** What we said we were wasn't good: ask again. */
-  async renew(): Promise<void> {
+  /** What we said we were wasn't good: say it anew, once for all that were refused meanwhile. */
+  renew(): Promise<void> {
+    return (this.#renewal ??= this.#renew().finally(() => (this.#renewal = null)));
+  }
+
+  async #renew(): Promise<void> {
     this.#needsTickets = true;
     this.#credentials = null;
-    await this.#known(true);
+    // A ticket brings the cookie that makes a page elsewhere known; two at once would make it two visitors.
+    if (!(await this.#known(true)).headers) await this.#fetch("POST", "tickets", { body: {} });
   }
 
   /** Who we are; where that couldn't be found out, the next call asks again. */
@@ -100,8 +106,6 @@ export class Http {
     let response = await this.#fetch(...call);
     if (response.status === 401) {
       await this.renew();
-      // A ticket brings the cookie that makes a page elsewhere known.
-      if (!(await this.#known()).headers) await this.#fetch("POST", "tickets", { body: {} });
       response = await this.#fetch(...call);
     }
     if (!response.ok) throw await problemOf(response);
@@ -128,7 +132,7 @@ export class Http {
   }
 }
 
-const lose = (cause: unknown): never => {
+export const lose = (cause: unknown): never => {
   throw new Lost(undefined, { cause });
 };
 

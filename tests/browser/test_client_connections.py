@@ -103,7 +103,7 @@ async def test_where_websockets_are_blocked_events_carry_the_answer(browser, ser
 
 async def test_where_events_are_held_back_polls_carry_the_answer(browser, service, site) -> None:
     async with visitor(browser, service, site, blocks_websockets=True, holds_events=True) as somebody:
-        await somebody.ask(1500)
+        await somebody.ask(900)
         # It arrives while it is made, and not when it is whole.
         await somebody.until("chat.client.connection.transport === 'longpoll' && chat.text().length > 100")
         assert await somebody.page.evaluate("chat.client.unsent.length") == 0
@@ -112,7 +112,7 @@ async def test_where_events_are_held_back_polls_carry_the_answer(browser, servic
 
 async def test_a_way_that_becomes_worse_in_mid_answer_costs_nothing(browser, service, site) -> None:
     async with visitor(browser, service, site) as somebody:
-        await somebody.ask(1500)
+        await somebody.ask(700)
         await somebody.reads(200)
         somebody.proxy.blocks_websockets = True
         somebody.proxy.cut()
@@ -135,9 +135,9 @@ async def test_who_is_offline_for_a_while_reads_on_where_they_were(browser, serv
     async with visitor(browser, service, site) as somebody:
         await somebody.ask(400)
         await somebody.reads(200)
-        await somebody.page.context.set_offline(True)
         somebody.proxy.go_away()
         await somebody.until("chat.client.connection.state === 'waiting'")
+        await somebody.page.context.set_offline(True)
         read = len(await somebody.page.evaluate("chat.text()"))
         somebody.proxy.away = False
         await somebody.page.context.set_offline(False)

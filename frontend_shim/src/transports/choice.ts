@@ -45,7 +45,7 @@ export class Choice {
   leave(transport: Transport): boolean {
     const lower = this.#offered[this.#offered.indexOf(transport) + 1];
     if (lower && this.current === transport) this.current = lower;
-    return lower !== undefined;
+    return !!lower;
   }
 
   /** This one has delivered. */
@@ -56,7 +56,7 @@ export class Choice {
 
   #remembered(): Transport | undefined {
     const kept = recall(this.#environment.storage, this.#key) as Json | null | undefined;
-    if (!(Number(kept?.until) > this.#environment.clock.now())) return undefined;
-    return this.#offered.find((one) => one === kept!.transport);
+    const isFresh = Number(kept?.until) > this.#environment.clock.now();
+    return this.#offered.find((one) => isFresh && one === kept!.transport);
   }
 }

@@ -56,10 +56,10 @@ export function patienceOf(clock: Clock, lose: () => void): Patience {
 
 /** Milliseconds for the first word on a connection; what holds it back longer holds back everything. */
 export const HELLO_MS = 3_000;
-/** Heartbeats that may be late before a connection counts as held back or dead. */
-const LATE = 2.5;
+/** How many times the usual pause may pass before a connection counts as held back or dead; in milliseconds a second. */
+const LATE_MS = 2500;
 
 /** Milliseconds of silence to bear where a heartbeat comes every so many seconds. */
 export function bearable(heartbeat: unknown): number {
-  return (Number(heartbeat) || 15) * LATE * 1000;
+  return (Number(heartbeat) || 15) * LATE_MS;
 }

@@ -2,6 +2,7 @@
 
 import { Lost, Silent } from "../errors.ts";
 import { parseObject } from "../frames.ts";
+import { lose } from "../http.ts";
 import { bearable, type EventReader, eventsPath, type Followed, HELLO_MS, type Patience, patienceOf } from "./followed.ts";
 
 /** Characters of one line at most: the longest answer as JSON fits several times. */
@@ -77,9 +78,7 @@ async function* eventsOf(response: Response): AsyncGenerator<ServerSentEvent> {
   const parser = new EventParser();
   const reader = response.body!.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
   while (true) {
-    const { done, value } = await reader.read().catch((cause: unknown) => {
-      throw new Lost(undefined, { cause });
-    });
+    const { done, value } = await reader.read().catch(lose);
     if (done) return;
     yield* parser.feed(value);
   }

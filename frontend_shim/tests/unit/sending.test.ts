@@ -150,6 +150,16 @@ describe("over HTTP", () => {
     expect((await open(options).conversations()).items).toEqual([]);
     expect(server.calls.map(({ path }) => path)).toEqual(["conversations", "tickets", "conversations"]);
   });
+
+  test("calls at the same time fetch one between them: each would be another visitor", async () => {
+    server.handlers["GET conversations"] = () =>
+      server.called("tickets").length > 0
+        ? { status: 200, body: { items: [], next_cursor: null } }
+        : { status: 401, body: problem(401) };
+    const client = open(options);
+    await Promise.all([client.conversations(), client.conversations(), client.conversations()]);
+    expect(server.called("tickets")).toHaveLength(1);
+  });
 });
 
 describe("order", () => {
