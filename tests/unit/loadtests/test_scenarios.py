@@ -2,12 +2,14 @@ from collections import Counter
 from dataclasses import replace
 
 from loadtests.churn import Churned, Look
+from loadtests.crashes import Crashed
 from loadtests.holdings import Holdings
 from loadtests.load import Outcome, request
 from loadtests.scenarios import (
     all_scenarios,
     breaking_point,
     churn,
+    crashes,
     idle_sockets,
     many_streams,
     prompt,
@@ -188,3 +190,12 @@ def test_beyond_the_breaking_point_answers_still_come_and_refusals_at_once_and_i
         replace(good, left=1),
     ):
         assert not breaking_point.evaluate([worse]).passed
+
+
+def test_of_crashes_no_fault_is_forgiven_and_enough_have_to_come_when_it_matters():
+    def crashed(*faults, in_summaries=30):
+        return Crashed(100, in_summaries, 90, 900, 50, list(faults))
+
+    assert crashes.evaluate({"file": [crashed()], "PostgreSQL": [crashed()]}).passed
+    for worse in (crashed("lost: one"), crashed(in_summaries=5)):
+        assert not crashes.evaluate({"file": [worse], "PostgreSQL": [worse]}).passed
