@@ -11,17 +11,24 @@ from chatserver.storage.records import Generation
 
 log = structlog.get_logger()
 
+#: Generations read at once; a request may have 16 MiB.
+_AT_ONCE = 20
+
 _INTERRUPTED = Fault("interrupted", "The server was interrupted each time it made this answer.")
 
 
 async def recover(generations: Generations, engine: Engine, most_attempts: int) -> None:
     """At the start of a process that is alone: take in all that isn't its own yet."""
-    # What this process has accepted itself, or ended meanwhile, is known to the engine.
-    unfinished = [each for each in await generations.unfinished() if engine.feed(each.id) is None]
-    for record in unfinished:
-        take_in(record, engine, most_attempts)
-    if unfinished:
-        log.info("picked_up", generations=len(unfinished))
+    picked_up, last = 0, ""
+    while found := await generations.unfinished(last, _AT_ONCE):
+        last = found[-1].id
+        # What this process has accepted itself, or ended meanwhile, is known to the engine.
+        for record in found:
+            if engine.feed(record.id) is None:
+                take_in(record, engine, most_attempts)
+                picked_up += 1
+    if picked_up:
+        log.info("picked_up", generations=picked_up)
 
 
 def take_in(record: Generation, engine: Engine, most_attempts: int) -> None:

@@ -21,9 +21,9 @@ from chatserver.storage.records import Change, Conversation, Created, Idempotenc
 from chatserver.storage.rows import (
     conversation_of,
     generation_of,
+    list_generations,
     row_of_conversation,
     select_conversations,
-    select_generations,
     select_messages,
 )
 from chatserver.storage.searching import that_have
@@ -190,7 +190,7 @@ async def _changed_generations(
     connection: Connection, conversation: str, after: int, limit: int
 ) -> list[Change]:
     query = (
-        select_generations()
+        list_generations()
         .where(generations.c.conversation == conversation, generations.c.change > after)
         .order_by(generations.c.change)
         .limit(limit)

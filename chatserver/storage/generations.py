@@ -16,7 +16,13 @@ from chatserver.storage.checkpoints import attempt_of
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.database import Database
 from chatserver.storage.records import Accepted, Generation, Idempotency, Page, Stored, TextSoFar
-from chatserver.storage.rows import accepted_generation, generation_of, row_of_generation, select_generations
+from chatserver.storage.rows import (
+    accepted_generation,
+    generation_of,
+    list_generations,
+    row_of_generation,
+    select_generations,
+)
 from chatserver.storage.tables import checkpoints, generations, unfinished
 
 
@@ -93,7 +99,7 @@ class Generations:
         self, principal: Principal, status: Status | None, limit: int, cursor: str | None
     ) -> Page[Generation]:
         """Newest first. Housekeeping is nobody's own work."""
-        query = select_generations().where(
+        query = list_generations().where(
             generations.c.tenant == principal.tenant,
             generations.c.user == principal.user,
             generations.c.purpose.is_(None),
@@ -116,10 +122,11 @@ class Generations:
         found = await self._load(select_generations().where(generations.c.message == message))
         return found[0] if found else None
 
-    async def unfinished(self) -> list[Generation]:
-        """All that people asked for and that is queued or running, oldest first."""
-        query = select_generations().where(unfinished, generations.c.purpose.is_(None))
-        return await self._load(query.order_by(generations.c.id))
+    async def unfinished(self, after: str, limit: int) -> list[Generation]:
+        """What people asked for and what is queued or running, oldest first, after that one."""
+        of_people = unfinished & generations.c.purpose.is_(None)
+        query = select_generations().where(of_people, generations.c.id > after)
+        return await self._load(query.order_by(generations.c.id).limit(limit))
 
     async def unfinished_elsewhere(self, principal: Principal, owner: str, most: int) -> int:
         """Count what of somebody's work isn't this owner's to do, up to so many."""
@@ -134,7 +141,7 @@ class Generations:
 
     async def ended(self, ids: Sequence[str]) -> list[Generation]:
         """Those of them that have ended."""
-        query = select_generations().where(generations.c.id.in_(ids), ~unfinished)
+        query = list_generations().where(generations.c.id.in_(ids), ~unfinished)
         return await self._load(query)
 
     async def text_so_far(self, generation: str) -> TextSoFar | None:

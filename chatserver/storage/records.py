@@ -67,6 +67,7 @@ class Generation:
     #: Of housekeeping; None for what people asked for.
     purpose: Purpose | None
     model: str
+    #: What the model is asked for; lists don't read it.
     request: dict[str, Any]
     epoch: int
     owner: str | None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ColumnElement, Row, Select, literal, select
 
 from chatserver.generation.pieces import Fault, Usage
 from chatserver.generation.position import Position
@@ -28,6 +28,15 @@ def select_messages() -> Select[Any]:
 def select_generations() -> Select[Any]:
     """Generations, each with the text of the message it makes."""
     return select(generations, messages.c.content.label("content")).outerjoin(
+        messages, messages.c.id == generations.c.message
+    )
+
+
+def list_generations() -> Select[Any]:
+    """As `select_generations`, but without their requests, which may have megabytes and aren't shown."""
+    shown = [column for column in generations.c if column is not generations.c.request]
+    nothing: ColumnElement[Any] = literal({}, generations.c.request.type).label("request")
+    return select(*shown, nothing, messages.c.content.label("content")).outerjoin(
         messages, messages.c.id == generations.c.message
     )
 

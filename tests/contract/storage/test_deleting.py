@@ -26,7 +26,7 @@ async def test_it_goes_with_all_that_hangs_on_it_and_names_its_generations(store
         await store.conversations.get(ALICE, conversation.id)
     for generation in deleted:
         assert await store.generations.find(generation) is None
-    assert await store.generations.unfinished() == []
+    assert await store.generations.unfinished("", 50) == []
 
 
 async def test_a_second_deletion_finds_nothing(store) -> None:

@@ -25,7 +25,7 @@ async def test_housekeeping_is_not_among_anybodys_work(store) -> None:
     generation = await store.submit(chore(await store.conversation()))
     assert (await store.generations.page(ALICE, None, 10, None)).items == ()
     assert (await store.generations.page(ALICE, Status.QUEUED, 10, None)).items == ()
-    assert await store.generations.unfinished() == []
+    assert await store.generations.unfinished("", 50) == []
     assert await Instances(store.database).orphans(10) == []
     with pytest.raises(NotFound):
         await store.generations.get(ALICE, generation.id)

@@ -37,7 +37,7 @@ async def test_conversations_and_handed_in_work_repeat_too(store) -> None:
     accepted = await store.submit(work(idempotency=key("w")))
     repeated = await store.submit(work(idempotency=key("w")))
     assert repeated == replace(accepted, replayed=reply(accepted))
-    assert len(await store.generations.unfinished()) == 1
+    assert len(await store.generations.unfinished("", 50)) == 1
 
 
 async def test_a_key_for_something_else_is_refused(store) -> None:

@@ -56,7 +56,7 @@ async def check_first_rows(address: Path | str) -> None:
         ]
         transcript = await store.messages.transcript("conv_1", "msg_2", 10)
         assert [each.content for each in transcript.said] == ["Hi.", "Hello?"]
-        assert [each.id for each in await store.generations.unfinished()] == ["gen_2"]
+        assert [each.id for each in await store.generations.unfinished("", 50)] == ["gen_2"]
         assert (await store.generations.text_so_far("gen_2")).answer == "So far"
         ended = await store.generations.get(_ALICE, "gen_1")
         assert (ended.result, ended.usage.completion_tokens) == ("Hi.", 5)

@@ -140,7 +140,7 @@ async def read_everything(store: Store, conversation: str, message: str, generat
     for status in (None, Status.QUEUED):
         await store.generations.page(ALICE, status, 1, None)
         await store.generations.page(ALICE, status, 1, generation)
-    await store.generations.unfinished()
+    await store.generations.unfinished("", 2)
     await store.conversations.numbers([conversation])
     await Instances(store.database).owned("inst_1")
     await store.generations.unfinished_elsewhere(ALICE, "inst_1", 10)

@@ -155,14 +155,14 @@ async def check(store: Store, user: Principal, conversation: str, expected: int)
 
 
 async def unfinished_of(store: Store, user: Principal) -> list[Generation]:
-    return [each for each in await store.generations.unfinished() if each.principal == user]
+    return [each for each in await store.generations.unfinished("", 1000) if each.principal == user]
 
 
 async def check_generations(store: Store, user: Principal, made: list[Generation]) -> None:
     found = (await store.generations.page(user, None, 1000, None)).items
     assert {each.id for each in found} == {each.id for each in made}
-    unfinished = [each for each in reversed(found) if not each.status.ended]
-    assert await unfinished_of(store, user) == unfinished
+    unfinished = [each.id for each in reversed(found) if not each.status.ended]
+    assert [each.id for each in await unfinished_of(store, user)] == unfinished
     for generation in found:
         assert (generation.status is Status.QUEUED) == (generation.epoch == 0)
         assert (generation.result is not None) == generation.status.ended

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from chatserver.engine import recovery
 from chatserver.engine.recovery import recover
 from chatserver.generation.pieces import Channel, Started
 from chatserver.generation.position import Position
@@ -51,6 +52,16 @@ async def test_what_was_waiting_runs_in_its_order(tmp_path) -> None:
         assert ended == sorted(ended)
         records = [await works.record(generation) for generation in generations[1:]]
         assert [(record.status, record.attempts) for record in records] == [(Status.COMPLETED, 1)] * 3
+
+
+async def test_more_than_is_read_at_once_is_taken_up(tmp_path, monkeypatch) -> None:
+    async with working(tmp_path, ollama__slots=1) as works:
+        generations = [await works.accept(STALLED), *[await works.accept("[[tokens=1]]") for _ in range(6)]]
+    monkeypatch.setattr(recovery, "_AT_ONCE", 3)
+    async with working(tmp_path, ollama__slots=1) as works:
+        works.engine.cancel(generations[0])
+        for generation in generations:
+            await works.ended(generation)
 
 
 async def test_what_was_cancelled_ends_as_cancelled_with_the_text_that_was_saved(tmp_path) -> None:
