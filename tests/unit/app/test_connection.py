@@ -1,9 +1,13 @@
 """What is done with a connection before and between its requests, over real sockets."""
 
 import asyncio
+import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from fcntl import ioctl
+from termios import TIOCOUTQ
 from typing import Any
 
 import orjson
@@ -22,6 +26,8 @@ HANDSHAKE = (
     b"GET /api/v1/ws HTTP/1.1\r\nhost: 127.0.0.1\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
     b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
+#: Seconds for a head; they only pass where a test says so.
+DEADLINE_S = 3
 
 
 @dataclass
@@ -33,6 +39,15 @@ class Peer:
 
     def say(self, data: bytes) -> None:
         self.writer.write(data)
+
+    async def heard(self) -> None:
+        """Wait until the server has what was said."""
+        out = self.writer.get_extra_info("socket")
+        while int.from_bytes(ioctl(out, TIOCOUTQ, bytes(4)), sys.byteorder):  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(0)
+        # It is in the kernel: now it is accepted, looked for, and read.
+        for _ in range(10):
+            await asyncio.sleep(0)
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
@@ -67,7 +82,7 @@ async def peer_of(served: Serving) -> AsyncIterator[Peer]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serving]:
-    folder, limits = tmp_path_factory.mktemp("data"), {"head_timeout_s": 0.05, "head_bytes": 1024}
+    folder, limits = tmp_path_factory.mktemp("data"), {"head_timeout_s": DEADLINE_S, "head_bytes": 1024}
     async with serving(folder, server__grace_s=0.0, **{f"limits__{k}": v for k, v in limits.items()}) as one:
         yield one
 
@@ -76,6 +91,22 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serv
 async def one(served: Serving) -> AsyncIterator[Peer]:
     async with peer_of(served) as peer:
         yield peer
+
+
+class Time:
+    """Time that passes for the event loop when a test lets it."""
+
+    def __init__(self) -> None:
+        self._more = 0.0
+        asyncio.get_running_loop().time = lambda: time.monotonic() + self._more  # type: ignore[method-assign]
+
+    def passes(self, deadlines: float = 1.01) -> None:
+        self._more += deadlines * DEADLINE_S
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def moved() -> Time:
+    return Time()
 
 
 def figure(served: Serving, name: str, **labels: str) -> float:
@@ -89,53 +120,63 @@ async def sockets_left(served: Serving, count: int) -> None:
 
 
 @pytest.mark.parametrize("said", [ASK[:20], HANDSHAKE[:-2], ASK + ASK[:20], ASK + b"\r\n\r\nG"])
-async def test_half_a_head_has_so_long_to_become_whole(served, one, said) -> None:
+async def test_half_a_head_has_so_long_to_become_whole(served, one, moved, said) -> None:
     before = figure(served, "rejected_total", code="request_timeout")
     one.say(said)
     if said.startswith(ASK):
         assert (await one.answer())[0] == 200
+    await one.heard()
+    moved.passes()
     assert (await one.problem())["code"] == "request_timeout"
     assert figure(served, "rejected_total", code="request_timeout") == before + 1
     one.writer.close()
     await sockets_left(served, 0)
 
 
-async def test_a_head_that_trickles_gets_no_more_time_with_each_byte(one) -> None:
+async def test_a_head_that_trickles_gets_no_more_time_with_each_byte(one, moved) -> None:
     problem = asyncio.create_task(one.problem())
     one.say(b"GET / HTTP/1.1\r\nx: ")
-    async with asyncio.timeout(5):
-        while not problem.done():
-            one.say(b"x")
-            await asyncio.sleep(0.01)
-    assert problem.result()["code"] == "request_timeout"
+    for _ in range(9):
+        await one.heard()
+        assert not problem.done()
+        one.say(b"x")
+        moved.passes(1 / 10)
+    moved.passes(2 / 10)
+    assert (await problem)["code"] == "request_timeout"
 
 
-async def test_who_never_says_anything_is_let_go_without_a_word(one) -> None:
+async def test_who_never_says_anything_is_let_go_without_a_word(one, moved) -> None:
+    await one.heard()
+    moved.passes()
     assert await one.rest() == b""
 
 
-async def test_line_ends_between_two_requests_keep_nothing_open(one) -> None:
+async def test_line_ends_between_two_requests_keep_nothing_open(one, moved) -> None:
     one.say(ASK)
     assert (await one.answer())[0] == 200
     one.say(b"\r\n")
+    await one.heard()
+    moved.passes()
     assert await one.rest() == b""
 
 
-async def test_a_body_that_nobody_reads_keeps_nothing_open(one) -> None:
+async def test_a_body_that_nobody_reads_keeps_nothing_open(one, moved) -> None:
     one.say(ASK[:-2] + b"content-length: 1000\r\n\r\n")
     assert (await one.answer())[0] == 200
     one.say(b"x")
+    await one.heard()
+    moved.passes()
     assert await one.rest() == b""
 
 
-async def test_whole_heads_have_no_deadline(served, one) -> None:
+async def test_whole_heads_have_no_deadline(served, one, moved) -> None:
     async with peer_of(served) as socket:
         socket.say(HANDSHAKE)
         await socket.reader.readuntil(b"\r\n\r\n")
         ready = await socket.reader.readexactly(2)
         one.say(ASK)
         assert (await one.answer())[0] == 200
-        await asyncio.sleep(0.15)
+        moved.passes(3)
         # The one waits for its next request, the other for messages.
         one.say(ASK)
         assert (await one.answer())[0] == 200
