@@ -14,6 +14,14 @@ from chatserver.storage.migration import upgrade_file, upgrade_server
 from chatserver.storage.options import DatabaseOptions
 from tests.harness.postgres import Postgres, running_postgres
 
+# structlog's own way to show an error, with the values of all variables, can take a second.
+structlog.configure(
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
 
 @pytest.fixture(autouse=True)
 def _names_nobody_in_logs() -> Iterator[None]:

@@ -237,7 +237,6 @@ def sample_operations() -> tuple[Operation, ...]:
             body=NewMessage,
             body_example={"content": "Why is the sky blue? It's <evening>.", "options": {"temperature": 0.2}},
             body_limit=LIMIT,
-            body_deadline=0.2,
             idempotent=True,
             errors=(TurnInProgress, Full),
             answers=(

@@ -1,15 +1,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import orjson
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
 from chatserver.api.bodies import read_body, read_model
+from chatserver.api.operation import routes
 from chatserver.errors import Invalid, MalformedRequest, PayloadTooLarge, RequestTimeout, Unsupported
 from chatserver.wire.inbound import Inbound, Text, parse_object, validated
-from tests.unit.api.sample import LIMIT
+from tests.unit.api.sample import LIMIT, dressed, sample_operations
 
 MESSAGES = "/api/v1/conversations/conv_1/messages"
 JSON = {"Content-Type": "application/json"}
@@ -229,11 +231,11 @@ async def raw_answer(address: str, request: str) -> bytes:
         await writer.wait_closed()
 
 
-async def test_a_slow_body_is_answered_and_its_connection_closed(address):
-    answer = await raw_answer(
-        address,
-        f"POST {MESSAGES} HTTP/1.1\nHost: x\nContent-Type: application/json\nContent-Length: 50\n\n{{",
-    )
+async def test_a_slow_body_is_answered_and_its_connection_closed(serving):
+    hasty = [replace(operation, body_deadline=0.05) for operation in sample_operations()]
+    head = f"POST {MESSAGES} HTTP/1.1\nHost: x\nContent-Type: application/json\nContent-Length: 50\n\n"
+    with serving(dressed(routes(hasty))) as address:
+        answer = await raw_answer(address, head + "{")
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"request_timeout"' in answer

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from structlog.testing import capture_logs
 from chatserver.access.visitors import LOCAL
 from tests.harness.raw import request
 from tests.unit.app.test_serve import Serving, serving
+from tests.unit.clock import LoopTime, loop_time
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -50,9 +50,11 @@ class Peer:
             await asyncio.sleep(0)
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
-        headers = dict(line.split(": ", 1) for line in head[1:] if line)
-        return int(head[0].split()[1]), headers, await self.reader.readexactly(int(headers["content-length"]))
+        async with asyncio.timeout(5):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
+            headers = dict(line.split(": ", 1) for line in head[1:] if line)
+            body = await self.reader.readexactly(int(headers["content-length"]))
+        return int(head[0].split()[1]), headers, body
 
     async def problem(self) -> Any:
         """Read the problem document with which the server closes."""
@@ -93,20 +95,9 @@ async def one(served: Serving) -> AsyncIterator[Peer]:
         yield peer
 
 
-class Time:
-    """Time that passes for the event loop when a test lets it."""
-
-    def __init__(self) -> None:
-        self._more = 0.0
-        asyncio.get_running_loop().time = lambda: time.monotonic() + self._more  # type: ignore[method-assign]
-
-    def passes(self, deadlines: float = 1.01) -> None:
-        self._more += deadlines * DEADLINE_S
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def moved() -> Time:
-    return Time()
+@pytest_asyncio.fixture(loop_scope="module")
+async def moved() -> LoopTime:
+    return loop_time()
 
 
 def figure(served: Serving, name: str, **labels: str) -> float:
@@ -126,7 +117,7 @@ async def test_half_a_head_has_so_long_to_become_whole(served, one, moved, said)
     if said.startswith(ASK):
         assert (await one.answer())[0] == 200
     await one.heard()
-    moved.passes()
+    moved.passes(1.01 * DEADLINE_S)
     assert (await one.problem())["code"] == "request_timeout"
     assert figure(served, "rejected_total", code="request_timeout") == before + 1
     one.writer.close()
@@ -140,14 +131,14 @@ async def test_a_head_that_trickles_gets_no_more_time_with_each_byte(one, moved)
         await one.heard()
         assert not problem.done()
         one.say(b"x")
-        moved.passes(1 / 10)
-    moved.passes(2 / 10)
+        moved.passes(DEADLINE_S / 10)
+    moved.passes(2 * DEADLINE_S / 10)
     assert (await problem)["code"] == "request_timeout"
 
 
 async def test_who_never_says_anything_is_let_go_without_a_word(one, moved) -> None:
     await one.heard()
-    moved.passes()
+    moved.passes(1.01 * DEADLINE_S)
     assert await one.rest() == b""
 
 
@@ -156,7 +147,7 @@ async def test_line_ends_between_two_requests_keep_nothing_open(one, moved) -> N
     assert (await one.answer())[0] == 200
     one.say(b"\r\n")
     await one.heard()
-    moved.passes()
+    moved.passes(1.01 * DEADLINE_S)
     assert await one.rest() == b""
 
 
@@ -165,7 +156,7 @@ async def test_a_body_that_nobody_reads_keeps_nothing_open(one, moved) -> None:
     assert (await one.answer())[0] == 200
     one.say(b"x")
     await one.heard()
-    moved.passes()
+    moved.passes(1.01 * DEADLINE_S)
     assert await one.rest() == b""
 
 
@@ -176,7 +167,7 @@ async def test_whole_heads_have_no_deadline(served, one, moved) -> None:
         ready = await socket.reader.readexactly(2)
         one.say(ASK)
         assert (await one.answer())[0] == 200
-        moved.passes(3)
+        moved.passes(3 * DEADLINE_S)
         # The one waits for its next request, the other for messages.
         one.say(ASK)
         assert (await one.answer())[0] == 200

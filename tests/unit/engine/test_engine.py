@@ -11,7 +11,7 @@ from chatserver.generation.pieces import Channel, Ending
 from chatserver.generation.position import START
 from chatserver.generation.states import Lane, Reason, Status
 from chatserver.upstream.simulator import SimulatorOptions
-from tests.unit.clock import MovedClock
+from tests.unit.clock import MovedClock, loop_time
 from tests.unit.works import ALICE, MODEL, Works, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -307,8 +307,9 @@ async def test_work_that_expires_while_it_waits_ends_as_expired_without_having_r
 
 
 async def test_work_that_expires_while_it_runs_keeps_its_text(works) -> None:
-    generation = await works.accept(STALLED, expires_in=0.05)
+    generation = await works.accept(STALLED, expires_in=20)
     text = (await works.answering(generation)).text(Channel.ANSWER)
+    loop_time().passes(20)
     await check_ended(works, generation, Reason.EXPIRED)
     assert (await works.record(generation)).result == text != ""
 

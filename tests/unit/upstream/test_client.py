@@ -12,6 +12,7 @@ from chatserver.generation.pieces import Channel, Delta, ToolCalls, Usage
 from chatserver.upstream.client import Deadlines, OllamaClient
 from chatserver.upstream.simulator import SimulatorOptions, serve_simulator
 from chatserver.wire.ollama import Done
+from tests.unit.clock import loop_time
 from tests.unit.upstream.server import DONE, END, OK, Pause, Wait, chunk, line, plain, says, scripted
 
 PATIENT = Deadlines(connect=5, first_token=5, between_tokens=5, plain=5)
@@ -204,17 +205,22 @@ async def test_silence_has_a_deadline_and_closes_the_connection(script, code, te
 
 
 async def test_an_answer_may_take_much_longer_than_any_silence_in_it() -> None:
-    async with serve_simulator(SimulatorOptions(rate=200)) as url:
-        log = Log()
-        body = {
-            "model": "sim-chat",
-            "messages": [{"role": "user", "content": "[[tokens=20]]"}],
-            "stream": True,
-        }
-        async with OllamaClient(url, HASTY) as client:
-            began = time.monotonic()
-            await client.chat(body, log.take)
-            assert time.monotonic() - began > 0.08
+    waits, log = [Wait() for _ in range(4)], Log()
+    script = [step for wait in waits for step in (says("x"), wait)]
+    async with (
+        scripted(OK, *script, DONE, END) as server,
+        OllamaClient(server.url, PATIENT) as client,
+    ):
+        moved = loop_time()
+        asking = asyncio.create_task(client.chat(BODY, log.take))
+        for wait in waits:
+            async with asyncio.timeout(5):
+                await log.news.wait()
+            log.news.clear()
+            moved.passes(0.9 * PATIENT.between_tokens)
+            wait.go.set()
+        assert isinstance(await asking, Done)
+    assert log.text == "xxxx"
 
 
 async def test_an_endless_line_is_refused_before_it_fills_the_memory() -> None:
