@@ -45,7 +45,8 @@ class Connection(HttpToolsProtocol):
         self._deadline: TimerHandle | None = None
         #: A head is being read.
         self._in_head = False
-        #: Bytes of it that the parser has given out, and bytes since the last request that it was given.
+        #: Bytes of it that the parser has given out, and bytes that it was given since the last request or
+        #: piece of a body.
         self._head_parsed = 0
         self._head_read = 0
         #: The request that is being answered; uvicorn itself knows the newest one only.
@@ -82,7 +83,8 @@ class Connection(HttpToolsProtocol):
     def _look_at_head(self) -> None:
         if self._refused or self._upgraded:
             return
-        if self._in_head and self._head_read > self._door.limits.head_bytes:
+        # Beyond a head as well: what a chunked body ends with is collected like one.
+        if self._head_read > self._door.limits.head_bytes:
             self._refuse(self._too_large())
         elif self._deadline is None and (self._in_head or self._idle):
             self._set_deadline()
@@ -123,6 +125,10 @@ class Connection(HttpToolsProtocol):
             # A proxy before us may have looked at the other one.
             self._stop(RequestError("A request is made to one host."))
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._head_read = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         # What else came with its last bytes is left out: no more than was read at once.
@@ -174,12 +180,23 @@ class Connection(HttpToolsProtocol):
             # Nothing was asked, so there is nothing to answer: browsers open connections in advance.
             self.transport.close()
 
+    def _answers_nothing(self) -> bool:
+        """Whether a refusal may be said; who works on an answer is told then that nobody waits for it."""
+        if self._idle:
+            return True
+        answering = self._answering
+        if answering is None or answering is not self.cycle or answering.response_started:
+            return False
+        answering.disconnected = True
+        answering.message_event.set()
+        return True
+
     def _refuse(self, error: ChatserverError) -> None:
         """Say why, unless an answer is on its way, and close."""
         self._refused = True
         self._clear_deadline()
         self._door.metrics.rejected(error.code, error.setting)
-        if self.transport.is_closing() or not self._idle:
+        if self.transport.is_closing() or not self._answers_nothing():
             self.transport.close()
             return
         self.transport.write(_answer(error, self.server_state.default_headers))

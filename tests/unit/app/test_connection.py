@@ -227,6 +227,23 @@ async def test_what_is_no_http_or_could_be_read_in_two_ways_is_refused(one, said
     assert (problem["status"], problem["code"]) == (400, "bad_request")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"-2\r\n{}\r\n", b"f" * 17 + b"\r\n{}\r\n", b"2\n{}\n0\n\n", b"2\r\n{}x\r\n", b"0\r\nx:" + b"y" * 2000],
+    ids=["below nothing", "beyond all", "bare line ends", "longer than told", "endless trailer"],
+)
+async def test_a_body_that_breaks_off_in_nonsense_is_refused_like_a_head(served, one, body) -> None:
+    head = request(
+        "POST", "/api/v1/conversations", "content-type: application/json", "transfer-encoding: chunked"
+    )
+    with capture_logs() as lines:
+        one.say(head)
+        await one.heard()
+        one.say(body)
+        assert (await one.problem())["code"] in {"bad_request", "head_too_large"}
+    assert [line for line in lines if line["log_level"] != "info"] == []
+
+
 async def test_requests_ahead_are_answered_in_order_up_to_a_bound(served, one) -> None:
     async with peer_of(served) as greedy:
         one.say(ASK * 10)
