@@ -49,6 +49,8 @@ def set_up_logging(
     root.setLevel(number)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    # It warns of each thing that isn't HTTP, as often as somebody sends one; the metrics count them.
+    logging.getLogger("uvicorn.error").setLevel(max(number, logging.ERROR))
     logging.captureWarnings(capture=True)
 
 

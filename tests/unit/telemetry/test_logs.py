@@ -54,7 +54,7 @@ def test_a_line_is_json_with_its_level_time_logger_and_bound_facts(stream) -> No
 def test_lines_of_the_standard_library_look_the_same_and_are_masked(stream) -> None:
     set_up_logging("json", "info", stream)
     with structlog.contextvars.bound_contextvars(request_id="r1"):
-        logging.getLogger("uvicorn.error").warning("%s closed", "/ws?ticket=abc")
+        logging.getLogger("asyncio").warning("%s closed", "/ws?ticket=abc")
     (line,) = lines(stream)
     assert (line["event"], line["level"], line["request_id"]) == ("/ws?ticket=*** closed", "warning", "r1")
 
@@ -146,3 +146,10 @@ def test_the_readable_form_is_masked_and_shows_exceptions(stream) -> None:
         structlog.get_logger().exception("failed", content="private")
     assert "ValueError: invalid literal" in stream.getvalue()
     assert "private" not in stream.getvalue()
+
+
+def test_nonsense_that_others_send_is_worth_no_line(stream) -> None:
+    set_up_logging("json", "info", stream)
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    logging.getLogger("uvicorn.error").error("Failed.")
+    assert [line["event"] for line in lines(stream)] == ["Failed."]
