@@ -22,6 +22,7 @@ from chatserver.engine.housekeeping import Errand, Housekeeping
 from chatserver.engine.membership import Membership
 from chatserver.engine.patience import Patience, PatientWriter
 from chatserver.engine.peers import Peers
+from chatserver.engine.probing import Probing
 from chatserver.engine.prompts import Prompts
 from chatserver.engine.queue import FirstCome
 from chatserver.engine.recovery import recover, take_in
@@ -29,6 +30,7 @@ from chatserver.engine.runner import Runner
 from chatserver.engine.shelf import Shelf
 from chatserver.engine.slots import Slots
 from chatserver.engine.summaries import Summarise
+from chatserver.engine.templates import Templates
 from chatserver.engine.titles import Entitle
 from chatserver.errors import Unavailable
 from chatserver.generation.clock import Clock, SystemClock
@@ -44,6 +46,7 @@ from chatserver.storage.keys import Repeats
 from chatserver.storage.messages import Messages
 from chatserver.storage.options import DatabaseOptions
 from chatserver.storage.postgresql import is_server
+from chatserver.storage.probes import Probes
 from chatserver.storage.serving_lock import ServingLock
 from chatserver.storage.summaries import Summaries
 from chatserver.storage.writer import Writer, WriterOptions
@@ -87,6 +90,9 @@ class Parts:
     peers: Peers
     engine: Engine
     housekeeping: Housekeeping
+    templates: Templates
+    #: Finds out whose answers another instance could go on with.
+    probing: Probing
     checkpoints: Checkpoints
     membership: Membership
     #: What keeps other processes off a database on a server; a file's folder is locked instead.
@@ -150,6 +156,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         )
         instances = Instances(store.database)
         peers = Peers(backplane, instances, store.generations, tick_s=_TICK_S, round_s=_ROUND_S)
+        templates = Templates(fleet, Probes(store.database), store.writer, clock)
         parts = Parts(
             settings=settings,
             secret=settings.server.secret.get_secret_value().encode() or folder.secret(),
@@ -164,13 +171,17 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             serving_lock=serving_lock,
             peers=peers,
             engine=(
-                engine := _make_engine(settings, store, prompts, peers, clock, metrics, patience=patience)
+                engine := _make_engine(
+                    settings, store, prompts, peers, clock, metrics, patience=patience, templates=templates
+                )
             ),
             housekeeping=(
                 housekeeping := _make_housekeeping(
                     settings, store, prompts=prompts, engine=engine, clock=clock, metrics=metrics
                 )
             ),
+            templates=templates,
+            probing=(probing := Probing(templates, engine, prompts)),
             checkpoints=Checkpoints(engine.jobs, store.writer, settings.store.checkpoint_ms / 1000),
             membership=(
                 membership := Membership(
@@ -185,7 +196,9 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
                 )
             ),
             windows=redis.windows if redis else None,
-            sharing=_sharing(redis, peers, membership, watchers, store),
+            sharing=_sharing(
+                redis, peers=peers, membership=membership, probing=probing, watchers=watchers, store=store
+            ),
         )
         if not peers.alone:
             await parts.membership.join()
@@ -211,7 +224,13 @@ async def _open_backplane(stack: AsyncExitStack, settings: Settings) -> RedisBac
 
 
 def _sharing(
-    redis: RedisBackplane | None, peers: Peers, membership: Membership, watchers: Watchers, store: Store
+    redis: RedisBackplane | None,
+    *,
+    peers: Peers,
+    membership: Membership,
+    probing: Probing,
+    watchers: Watchers,
+    store: Store,
 ) -> dict[str, Callable[[], Coroutine[None, None, None]]]:
     if redis is None:
         return {}
@@ -219,6 +238,7 @@ def _sharing(
         "backplane": redis.run,
         "peers": peers.run,
         "membership": membership.run,
+        "templates": probing.run,
         "watchers": lambda: watchers.compare(store.conversations.numbers, _ROUND_S),
     }
 
@@ -286,6 +306,7 @@ def _make_engine(  # noqa: PLR0917 - the parts it is made of
     metrics: Metrics,
     *,
     patience: Patience,
+    templates: Templates,
 ) -> Engine:
     generation, fleet = settings.generation, prompts.fleet
     slots = Slots(settings.ollama.slots, fleet.hosts)
@@ -298,6 +319,7 @@ def _make_engine(  # noqa: PLR0917 - the parts it is made of
             peers=peers,
             attempts=Attempts(
                 prompts=prompts,
+                templates=templates,
                 fleet=fleet,
                 slots=slots,
                 writer=writer,

@@ -4,27 +4,26 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import structlog
 
+from chatserver.engine.continuing import beginning_of
 from chatserver.engine.endings import Outcome, failed
 from chatserver.engine.job import Job
 from chatserver.engine.meter import Meter, TextFullError
 from chatserver.engine.patience import Patience, PatientWriter
 from chatserver.engine.prompts import Prompt, Prompts
 from chatserver.engine.slots import Hold, Slot, Slots
-from chatserver.errors import StaleEpoch, Unreachable, UpstreamError
+from chatserver.engine.templates import Templates
+from chatserver.errors import BadUpstreamRequest, StaleEpoch, Unreachable, UpstreamError
 from chatserver.generation.clock import Clock
 from chatserver.generation.pieces import Reset, Started
 from chatserver.generation.states import Lane, Reason
 from chatserver.settings import GenerationSettings
 from chatserver.storage.lifecycle import BeginAttempt
-from chatserver.storage.records import Generation
 from chatserver.telemetry.metrics import Metrics
 from chatserver.upstream.client import OllamaClient
 from chatserver.upstream.fleet import Fleet
-from chatserver.wire.ollama import Done
 
 log = structlog.get_logger()
 
@@ -32,6 +31,7 @@ log = structlog.get_logger()
 @dataclass(frozen=True)
 class Attempts:
     prompts: Prompts
+    templates: Templates
     fleet: Fleet
     slots: Slots
     writer: PatientWriter
@@ -46,11 +46,11 @@ class Attempts:
 
     async def make(self, job: Job, hold: Hold) -> Outcome:
         """Try until there is an answer, or no more may be tried."""
-        if job.feed.log.top > job.feed.log.begins_at:
-            # What an earlier owner has shown.
-            job.feed.add(Reset())
+        rest = await self._rest(job)
         while True:
             try:
+                if rest is not None:
+                    return await self._go_on(job, hold, rest)
                 return await self._attempt(job, hold)
             except UpstreamError as error:
                 self.metrics.upstream_request(error.code)
@@ -61,19 +61,58 @@ class Attempts:
             hold.release()
             hold.take(await self.slot_for(job, _backoff(job.attempt, self.options)))
             await self._begin_again(job)
+            rest = None
+
+    async def _rest(self, job: Job) -> Prompt | None:
+        """Find out how to go on with what an earlier owner has shown; where that isn't safe, it is void."""
+        assert job.record is not None
+        beginning = beginning_of(job.feed.log, job.record.request)
+        if beginning is not None and await self.templates.go_on(job.model):
+            prompt = await self._prompt(job)
+            rest = await self.prompts.going_on(prompt, beginning)
+            if rest is not None:
+                # Readers were told what the model was shown in the beginning.
+                job.prompt, job.record = rest, replace(job.record, context=beginning.context)
+                return rest
+        self._make_anew(job)
+        return None
+
+    def _make_anew(self, job: Job) -> None:
+        if job.feed.log.top > job.feed.log.begins_at:
+            job.feed.add(Reset())
+        if job.taken_over:
+            self.metrics.taken_over("afresh")
+
+    async def _go_on(self, job: Job, hold: Hold, rest: Prompt) -> Outcome:
+        """Let readers see nothing but more text."""
+        if rest.body["options"].get("num_predict") == 0:
+            # All that was asked for is there; only its end was lost.
+            return Outcome(Reason.LENGTH)
+        try:
+            outcome = await self._from_any(job, hold, rest)
+        except BadUpstreamRequest:
+            # This server's template refuses it, whatever another one's did.
+            log.info("beginning_refused")
+            self._make_anew(job)
+            return await self._attempt(job, hold)
+        self.metrics.taken_over("continued")
+        return outcome
 
     async def _attempt(self, job: Job, hold: Hold) -> Outcome:
+        prompt = await self._prompt(job)
+        job.feed.add(Started(prompt.body["model"], job.attempt, context=prompt.report))
+        return await self._from_any(job, hold, prompt)
+
+    async def _from_any(self, job: Job, hold: Hold, prompt: Prompt) -> Outcome:
         """Ask one server after the other, as long as nothing has come from any of them."""
-        record, prompt = await self._prompt(job)
-        job.feed.add(Started(record.model, job.attempt, context=prompt.report))
-        begun = job.feed.log.top
+        before = job.feed.log.top
         tried: set[OllamaClient] = set()
         while True:
             try:
-                return await self._ask(job, hold.client, prompt.body)
+                return await self._ask(job, hold.client, prompt)
             except UpstreamError as error:
                 tried.add(hold.client)
-                if job.feed.log.top > begun or not error.elsewhere:
+                if job.feed.log.top > before or not error.elsewhere:
                     raise
                 slot = await self._slot_elsewhere(job, tried, error)
                 if slot is None:
@@ -96,18 +135,22 @@ class Attempts:
                 return None
         return slot
 
-    async def _prompt(self, job: Job) -> tuple[Generation, Prompt]:
+    async def _prompt(self, job: Job) -> Prompt:
         record = job.record
         assert record is not None
         prompt = await self.patience.ask("prompt", lambda: self.prompts.build(record))
         job.prompt, job.record = prompt, replace(record, context=prompt.report)
-        return record, prompt
+        return prompt
 
-    async def _ask(self, job: Job, client: OllamaClient, body: dict[str, Any]) -> Outcome:
-        meter = Meter(job, self.clock, self.metrics, self.options.max_text_bytes)
+    async def _ask(self, job: Job, client: OllamaClient, prompt: Prompt) -> Outcome:
+        self.templates.note(job.model)
+        begun = prompt.begun
+        meter = Meter(
+            job, self.clock, self.metrics, self.options.max_text_bytes, begun.beginning if begun else None
+        )
         try:
             async with asyncio.timeout(self.options.max_duration_s) as longest:
-                done = await client.chat(body, meter.take)
+                done = await client.chat(prompt.body, meter.take)
         except TextFullError:
             return Outcome(Reason.LENGTH)
         except TimeoutError:
@@ -115,14 +158,15 @@ class Attempts:
                 return Outcome(Reason.LENGTH)
             raise
         self.metrics.upstream_request("ok")
-        self._learn(job, done)
+        if begun is not None:
+            done = replace(done, usage=begun.whole(done.usage))
+        elif done.usage.prompt_tokens:
+            # Hold the model's count of the prompt against ours; some reports don't have one.
+            self._learn(job.model, prompt, done.usage.prompt_tokens)
         return Outcome(Reason.LENGTH if done.reason == "length" else Reason.COMPLETED, done)
 
-    def _learn(self, job: Job, done: Done) -> None:
-        """Hold the model's count of the prompt against ours; some reports don't have one."""
-        if job.prompt is not None and done.usage.prompt_tokens:
-            verdict = self.prompts.measures.learn(job.model, job.prompt.sent, done.usage.prompt_tokens)
-            self.metrics.prompt_counted(verdict)
+    def _learn(self, model: str, prompt: Prompt, prompt_tokens: int) -> None:
+        self.metrics.prompt_counted(self.prompts.measures.learn(model, prompt.sent, prompt_tokens))
 
     async def _begin_again(self, job: Job) -> None:
         attempt = job.attempt + 1

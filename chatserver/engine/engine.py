@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,6 +11,7 @@ import structlog
 
 from chatserver.engine.endings import Outcome
 from chatserver.engine.job import Job
+from chatserver.engine.loans import Loans, SlotNeededError
 from chatserver.engine.peers import Peers
 from chatserver.engine.queue import Order, Pace, Waiting
 from chatserver.engine.runner import Runner
@@ -84,6 +85,7 @@ class Engine:
         #: Changes of the store that the engine has to follow.
         self._carried: set[asyncio.Task[Any]] = set()
         self._pace = Pace()
+        self._loans = Loans()
         self._runner = make_runner(self)
         #: New work is refused; what is here goes on.
         self.draining = False
@@ -233,6 +235,18 @@ class Engine:
         self._slots.release(slot)
         self._pump()
 
+    @asynccontextmanager
+    async def spare_slot(self, model: str) -> AsyncIterator[Slot]:
+        """Lend a slot that nobody needs; SlotNeededError where there is none, or as soon as somebody does."""
+        slot = None if self.draining or len(self._order) else self._slots.take(full_name(model))
+        if slot is None:
+            raise SlotNeededError
+        try:
+            async with self._loans.lend(slot):
+                yield slot
+        finally:
+            self.give_back(slot)
+
     async def rounds(self) -> None:
         """Tell those who wait where they stand, and let go of logs that are too old, for ever."""
         while True:
@@ -246,6 +260,7 @@ class Engine:
         self.draining = True
         for chore in list(self._chores):
             chore.stop(Reason.CANCELLED)
+        self._loans.call_in_all()
         for waiting in self._order.in_order():
             job = self._jobs.get(waiting.generation)
             if job is not None:
@@ -340,7 +355,7 @@ class Engine:
         if self.draining:
             job.feed.park()
         self._pump()
-        if interactive and job.feed.place is not None:
+        if job.feed.place is not None and not self._loans.call_in(job.model) and interactive:
             self._make_way(job.model)
 
     def _make_way(self, model: str) -> None:

@@ -44,6 +44,11 @@ class Job:
     expiry: TimerHandle | None = None
     _interrupt: Callable[[], None] | None = field(default=None, repr=False)
 
+    @property
+    def taken_over(self) -> bool:
+        """Whether somebody else ran it before."""
+        return self.record is not None and 0 < self.record.epoch < self.epoch
+
     def __post_init__(self) -> None:
         self.account = self.account or f"user {self.principal.user}"
 

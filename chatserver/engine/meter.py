@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from chatserver.engine.continuing import Beginning, Seam
 from chatserver.engine.job import Job
 from chatserver.generation.clock import Clock
 from chatserver.generation.pieces import Delta, ToolCalls
@@ -15,16 +16,21 @@ class TextFullError(Exception):
 
 
 class Meter:
-    def __init__(self, job: Job, clock: Clock, metrics: Metrics, most_bytes: int) -> None:
+    def __init__(
+        self, job: Job, clock: Clock, metrics: Metrics, most_bytes: int, beginning: Beginning | None = None
+    ) -> None:
         self._job = job
         self._clock = clock
         self._metrics = metrics
-        self._left = most_bytes
+        self._left = most_bytes - (beginning.size if beginning else 0)
+        self._seam = Seam(beginning.answer if beginning else "")
         self._asked = clock.now()
-        self._last: float | None = None
+        # Of what another instance began, the first token came long ago.
+        self._last: float | None = self._asked if beginning else None
 
     def take(self, pieces: Sequence[Delta | ToolCalls]) -> None:
         self._measure()
+        pieces = self._seam.take(pieces)
         for piece in pieces:
             text = piece.text.encode() if isinstance(piece, Delta) else orjson.dumps(piece.calls)
             self._left -= len(text)

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from chatserver.context.counting import Measure, Turn
 from chatserver.context.exchanges import Entry
 from chatserver.context.measures import Measures, Sent
 from chatserver.context.window import Budget, Summary, Text, Window, fit, preview, whole
+from chatserver.engine.continuing import Beginning, Begun
 from chatserver.errors import NotFound
 from chatserver.settings import ContextSettings, GenerationSettings, OllamaSettings
 from chatserver.storage.messages import Messages
@@ -34,6 +35,10 @@ class Prompt:
     sent: Sent
     #: Messages that had to be counted for it.
     recounted: Mapping[str, Counted]
+    #: Tokens of the context that are left for the answer.
+    left: int
+    #: What there is of the answer already; the last message then.
+    begun: Begun | None = None
 
 
 class Prompts:
@@ -62,18 +67,47 @@ class Prompts:
         request = generation.request
         options = request.get("options", {})
         window, recounted = await self._window(generation, self.room(num_ctx, options), measure)
-        body = {
-            "model": generation.model,
-            "messages": window.messages,
+        left = num_ctx - window.report.tokens.total
+        passed = {name: request[name] for name in _PASSED_THROUGH if name in request}
+        body = self._body(generation.model, window.messages, _options(options, num_ctx, left)) | passed
+        return Prompt(body, window.report.as_json(), _sent(window, request), recounted, left)
+
+    async def plain(self, model: str, messages: Sequence[Turn], most_tokens: int) -> dict[str, Any]:
+        """Ask in a way that gives the same answer each time, without thoughts."""
+        options = {"temperature": 0, "seed": 1, "num_predict": most_tokens}
+        return self._body(model, messages, {**options, "num_ctx": await self.num_ctx(model)}) | {
+            "think": False
+        }
+
+    async def going_on(self, prompt: Prompt, beginning: Beginning) -> Prompt | None:
+        """Ask for the rest of an answer; None where there is no room for any of it."""
+        body, model = prompt.body, prompt.body["model"]
+        if body["messages"][-1]["role"] == "assistant":
+            return None
+        measure = await self.measures.of(model)
+        begun = await _here_or_aside(beginning.size, lambda: _counted_beginning(beginning, measure))
+        left = prompt.left - begun.told
+        if left <= 0:
+            return None
+        options = dict(body["options"])
+        if options.get("num_predict", 0) > 0:
+            options["num_predict"] = max(0, min(options["num_predict"] - begun.made, left))
+        told = {"role": "assistant", "content": beginning.told}
+        # A template that lets the model think first can't go on with an answer.
+        rest = {**body, "messages": [*body["messages"], told], "options": options, "think": False}
+        return replace(prompt, body=rest, left=left, begun=begun)
+
+    def _body(self, model: str, messages: Sequence[Turn], options: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "model": model,
+            "messages": messages,
             "stream": True,
             "keep_alive": self._ollama.keep_alive,
             # The two silent cuts; with them off, what doesn't fit is an error that can be told.
             "truncate": False,
             "shift": False,
-            "options": _options(options, num_ctx, num_ctx - window.report.tokens.total),
-            **{name: request[name] for name in _PASSED_THROUGH if name in request},
+            "options": options,
         }
-        return Prompt(body, window.report.as_json(), _sent(window, request), recounted)
 
     async def check_length(self, model: str, request: Mapping[str, Any]) -> None:
         """Refuse handed-in work that can't fit, before it is accepted."""
@@ -174,6 +208,13 @@ async def _counts(said: Sequence[Said], measure: Measure) -> tuple[list[int], di
     found = await _here_or_aside(characters, lambda: {one.id: count(one.content) for one in missing})
     recounted = {one: Counted(tokens, name) for one, tokens in found.items()} if name else {}
     return [found[one.id] if one.id in found else known[one.id] for one in said], recounted
+
+
+def _counted_beginning(beginning: Beginning, measure: Measure) -> Begun:
+    count = measure.counter.count
+    # An estimate is rather too high, which would end an answer early.
+    made = count(beginning.answer) + count(beginning.thinking) if measure.exact else beginning.pieces
+    return Begun(beginning, told=count(beginning.told), made=made)
 
 
 async def _here_or_aside(characters: int, work: Callable[[], T]) -> T:

@@ -123,7 +123,7 @@ class Runner:
         """Put back what was saved of the last attempt, where its log is gone."""
         record = job.record
         assert record is not None
-        if job.feed.log.top or not record.attempts:
+        if job.feed.log.top or not record.epoch:
             return
         saved = await self.patience.ask("text so far", lambda: self.generations.text_so_far(record.id))
         if saved is not None:

@@ -217,6 +217,16 @@ Index(
     **_where(summaries.c.message.is_(None)),
 )
 
+probes = Table(
+    "probes",
+    metadata,
+    # Of a version of a model.
+    Column("digest", Text, primary_key=True),
+    # Whether it goes on with an answer that was begun.
+    Column("continues", Boolean, nullable=False),
+    Column("probed_at", BigInteger, nullable=False),
+)
+
 idempotency = Table(
     "idempotency",
     metadata,

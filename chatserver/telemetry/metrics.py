@@ -62,6 +62,9 @@ class Metrics:
             self._connections.labels(transport)
         self._accepted = counter("generations_accepted", "Generations accepted.", "class")
         self._ended = counter("generations_ended", "Generations ended.", "status", "reason")
+        self._taken_over = counter(
+            "generations_taken_over", "Generations of other owners that were brought on, by how.", "how"
+        )
         self._tokens = counter("tokens", "Tokens, as the models count them.", "kind")
         self._prompt_counts = counter(
             "prompt_counts", "Prompts whose count by the model was held against ours.", "outcome"
@@ -108,6 +111,9 @@ class Metrics:
 
     def ended(self, status: str, reason: str) -> None:
         self._ended.labels(status, reason).inc()
+
+    def taken_over(self, how: Literal["continued", "afresh"]) -> None:
+        self._taken_over.labels(how).inc()
 
     def first_token(self, work_class: str, seconds: float) -> None:
         self._first_token.labels(work_class).observe(seconds)
