@@ -56,6 +56,8 @@ class Pair:
         await works.parts.store.writer.submit(Leave(works.engine.owner))
 
     async def stops(self, works: Works) -> None:
+        # Else its own readers may have seen more than the others, and are told to forget that.
+        await works.parts.peers.settle()
         tasks = list(works.engine._tasks)
         for task in tasks:
             task.cancel()
