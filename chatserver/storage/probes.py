@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, select, text
 
 from chatserver.errors import ChatserverError
 from chatserver.storage.command import Command, Transaction
@@ -13,10 +13,10 @@ from chatserver.storage.tables import probes
 #: Milliseconds that a finding counts: a newer model server may treat the same template in another way.
 GOOD_FOR_MS = 7 * 24 * 3600 * 1000
 
-_REPLACE = (
-    update(probes)
-    .where(probes.c.digest == bindparam("of_digest"))
-    .values(continues=bindparam("found"), probed_at=bindparam("now"))
+# In one statement: instances may find out the same at the same time.
+_KEEP = text(
+    "INSERT INTO probes (digest, continues, probed_at) VALUES (:digest, :continues, :probed_at)"
+    " ON CONFLICT (digest) DO UPDATE SET continues = excluded.continues, probed_at = excluded.probed_at"
 )
 _FORGET = delete(probes).where(probes.c.probed_at < bindparam("oldest"))
 
@@ -33,10 +33,7 @@ class KeepProbe(Command[None]):
         cls, transaction: Transaction, commands: Sequence["KeepProbe"]
     ) -> Sequence[ChatserverError | None]:
         for command in commands:
-            row = {"of_digest": command.digest, "found": command.continues, "now": command.now_ms}
-            replaced = await transaction.connection.execute(_REPLACE, row)
-            if not replaced.rowcount:
-                await transaction.write(insert(probes), [_row(command)])
+            await transaction.connection.execute(_KEEP, _row(command))
         await transaction.write(_FORGET, [{"oldest": max(one.now_ms for one in commands) - GOOD_FOR_MS}])
         return [None] * len(commands)
 

@@ -1,7 +1,7 @@
 import asyncio
 
 from chatserver.storage.probes import GOOD_FOR_MS, KeepProbe, Probes
-from tests.contract.storage.store import NOW
+from tests.contract.storage.store import NOW, opened
 
 ONE, OTHER = "1" * 64, "2" * 64
 
@@ -23,6 +23,15 @@ async def test_the_newest_finding_counts(store) -> None:
     assert (await continues(store, ONE), await continues(store, OTHER)) == (False, True)
     await store.submit(KeepProbe(ONE, True, NOW + 2))
     assert await continues(store, ONE) is True
+
+
+async def test_instances_may_find_out_the_same_at_the_same_time(store, database) -> None:
+    async with opened(database) as other:
+        for n in range(20):
+            digest = f"{n:064x}"
+            found = (KeepProbe(digest, True, NOW), KeepProbe(digest, True, NOW + 1))
+            await asyncio.gather(store.submit(found[0]), other.submit(found[1]))
+            assert await continues(store, digest) is True
 
 
 async def test_a_finding_that_is_too_old_does_not_count_and_is_forgotten(store) -> None:

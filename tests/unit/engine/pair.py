@@ -36,6 +36,10 @@ class Pair:
     def shared(self, generation: str) -> list[Piece]:
         return list(self.hub.logs[generation].pieces)
 
+    async def read_at(self, works: Works, generation: str) -> Feed:
+        """Give a log as an instance gets it that doesn't own it."""
+        return works.parts.peers.feed(await works.record(generation))
+
     async def know(self, model: str = MODEL, *, continues: bool) -> None:
         """Let it be known whether a model goes on with a beginning, and how its tokens are counted."""
         parts = self.first.parts

@@ -32,7 +32,7 @@ async def begun(both: Pair, question: str = QUESTION, **request) -> AsyncIterato
     """Have the first one begin an answer, which its model stops in the middle of; one reads it elsewhere."""
     await both.spoil("stall")
     generation = await both.first.accept(question, **request)
-    with Reader(both.second.parts.peers.feed(generation)) as reader:
+    with Reader(await both.read_at(both.second, generation)) as reader:
         await reader.until(lambda reader: bool(reader.text or reader.thoughts))
         yield generation, reader
 
@@ -60,7 +60,7 @@ async def checked(both: Pair, generation: str, reader: Reader) -> Generation:
 async def handed_over(both: Pair, generation: str, leaving: Works, taking: Works, reader: Reader) -> None:
     await both.stops(leaving)
     await leaving.parts.store.writer.submit(HandOver(generation, leaving.engine.owner))
-    reader.follow(taking.parts.peers.feed(generation))
+    reader.follow(await both.read_at(taking, generation))
     await both.takes(taking, generation)
 
 
@@ -92,7 +92,7 @@ async def test_in_a_conversation_it_is_the_same(tmp_path) -> None:
         await both.first.ended(await both.first.turn(conversation, QUESTION))
         await both.spoil("stall")
         generation = await both.first.turn(conversation, "Write 80 words about the moon.")
-        with Reader(both.second.parts.peers.feed(generation)) as reader:
+        with Reader(await both.read_at(both.second, generation)) as reader:
             await reader.until(lambda reader: bool(reader.text))
             await both.dies(both.first)
             await both.spoil()
@@ -217,7 +217,7 @@ async def test_an_owner_that_only_seemed_dead_stops_and_its_readers_see_the_same
         generation = await both.first.accept("[[tokens=400]]")
         with (
             Reader(both.first.feed(generation)) as here,
-            Reader(both.second.parts.peers.feed(generation)) as there,
+            Reader(await both.read_at(both.second, generation)) as there,
         ):
             await there.until(lambda reader: bool(reader.text))
             await both.takes(both.second, generation)
@@ -239,11 +239,11 @@ async def test_an_answer_whose_attempts_are_spent_is_kept_as_far_as_it_came(tmp_
         async with begun(both) as (generation, reader):
             for dying, taking in ((both.first, both.second), (both.second, both.first)):
                 await both.dies(dying)
-                reader.follow(taking.parts.peers.feed(generation))
+                reader.follow(await both.read_at(taking, generation))
                 await both.takes(taking, generation)
                 await reader.until_more()
             await both.dies(both.first)
-            reader.follow(both.second.parts.peers.feed(generation))
+            reader.follow(await both.read_at(both.second, generation))
             await both.takes(both.second, generation)
             await reader.until_end()
             record = await checked(both, generation, reader)
@@ -276,7 +276,7 @@ async def test_what_is_saved_after_a_takeover_is_the_whole_once(tmp_path) -> Non
             await both.first.parts.checkpoints.save()
             for dying, taking in ((both.first, both.second), (both.second, both.first)):
                 await both.dies(dying)
-                reader.follow(taking.parts.peers.feed(generation))
+                reader.follow(await both.read_at(taking, generation))
                 await both.takes(taking, generation)
                 await reader.until_more()
                 for _ in range(2):
