@@ -76,11 +76,11 @@ class Inspector:
                 found, last = await self.look(), found
         return found
 
-    async def settled(self, before: Holdings) -> Holdings:
-        """Give what is held as soon as it is no more than before, or what it is after a while."""
+    async def settled(self, before: Holdings, seconds: float = _REST_S) -> Holdings:
+        """Give what is held as soon as it is no more than before, or what it is after so long."""
         found = await self.look()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_REST_S):
+            async with asyncio.timeout(seconds):
                 while found.beyond(before):
                     await asyncio.sleep(_LOOK_S)
                     found = await self.look()

@@ -14,6 +14,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, pairwise
 from typing import Any, cast
 
@@ -85,9 +86,9 @@ class Healthy(asyncio.Protocol):
             self.generation.set_result(found[1].decode())
 
     def _finish(self) -> None:
-        for awaited in (self.generation, self.over):
-            if not awaited.done():
-                awaited.cancel() if awaited is self.generation else awaited.set_result(None)
+        self.generation.cancel()
+        if not self.over.done():
+            self.over.set_result(None)
 
 
 class Stalled(asyncio.Protocol):
@@ -143,7 +144,7 @@ async def open_stalled(job: StallingJob, generations: Sequence[str]) -> list[int
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _STALLED_BUFFER)
         plug.setblocking(False)
         await loop.sock_connect(plug, (job.host, job.port))
-        _, reader = await loop.create_connection(lambda said=sayings: Stalled(said), sock=plug)
+        _, reader = await loop.create_connection(partial(Stalled, sayings), sock=plug)
         await reader.stopped
         ports.append(plug.getsockname()[1])
     return ports

@@ -118,7 +118,8 @@ async def _measure(on: Service, plan: Plan) -> Round:
         back = await step(held.rate / 2)
         then = await inspector.settled(before, HEALED_S)
         after = await step(held.rate / 2)
-    return Round(held, broke, twice, back, after, then.beyond(before), then.memory - before.memory)
+        left = sum(then.beyond(before).values())
+    return Round(held, broke, twice, back, after, left, then.memory - before.memory)
 
 
 async def _climb(step: Callable[[float], Awaitable[Step]]) -> tuple[Step, Step]:

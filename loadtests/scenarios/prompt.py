@@ -170,9 +170,11 @@ async def _turn(parts: Parts, conversation: str, question: str) -> Generation:
         answer_id=new_id(MESSAGE),
         generation_id=new_id(GENERATION),
         owner="nobody",
+        claimed=False,
         lane=Lane.INTERACTIVE,
         ref=None,
         idempotency=None,
+        title="A talk",
         reply=lambda _: Stored(202, b"{}"),
         now_ms=1,
         counted=counted,
@@ -183,9 +185,10 @@ async def _turn(parts: Parts, conversation: str, question: str) -> Generation:
 def _prompts(parts: Parts) -> tuple[Prompts, _Watched]:
     watched, settings = _Watched(parts.store.database), parts.settings
     prompts = Prompts(
-        parts.fleet,
-        parts.prompts.measures,
-        watched,
+        fleet=parts.fleet,
+        measures=parts.prompts.measures,
+        messages=watched,
+        summaries=parts.store.summaries,
         ollama=settings.ollama,
         generation=settings.generation,
         context=settings.context,

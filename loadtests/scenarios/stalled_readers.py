@@ -174,7 +174,7 @@ async def _measure(on: Service, stalled: int) -> Round:
         before = await inspector.look()
         found = await _watch(on, await _job(on, endless_questions(HEALTHY), stalled))
         after = await inspector.settled(before, _SETTLE_S)
-    return replace(found, left=after.beyond(before))
+    return replace(found, left=sum(after.beyond(before).values()))
 
 
 async def _watch(on: Service, job: StallingJob) -> Round:
