@@ -117,7 +117,8 @@ class Engine:
     @contextmanager
     def preparing(self, account: str) -> Iterator[None]:
         """Make ready what is to be admitted; refused at once where there wouldn't be room for it."""
-        self._check_room(account, self._preparing - max(0, self._slots.each - self._slots.in_flight))
+        self._check_account(account)
+        self._check_room(self._preparing - max(0, self._slots.each - self._slots.in_flight))
         self._preparing += 1
         try:
             yield
@@ -142,8 +143,10 @@ class Engine:
         `elsewhere`, on other instances.
         """
         job = Job(generation, principal, full_name(model), lane, Feed(generation), account, chore)
-        self._check_room(job.account, elsewhere=elsewhere)
+        self._check_account(job.account, elsewhere)
         slot = self._slots.take(job.model) if self._nobody_before(lane) else None
+        if slot is None:
+            self._check_room()
         admission = Admission(job, slot)
         # Known from here on, so that a cancel can't fall between the disk and the queue.
         self._add(job)
@@ -309,11 +312,9 @@ class Engine:
         self._add(job)
         return job
 
-    def _check_room(self, account: str, before: int = 0, elsewhere: int = 0) -> None:
+    def _check_account(self, account: str, elsewhere: int = 0) -> None:
         if self.draining:
             raise Draining
-        if len(self._order) + self._arriving + before >= self._most_waiting:
-            raise Full(setting="waiting")
         if self._unfinished[account] + elsewhere >= self._most_each:
             raise TooMany(
                 f"At most {self._most_each} answers may be on their way at once; wait for one to end.",
@@ -321,6 +322,10 @@ class Engine:
                 limit=self._most_each,
                 setting="outstanding_per_user",
             )
+
+    def _check_room(self, before: int = 0) -> None:
+        if len(self._order) + self._arriving + before >= self._most_waiting:
+            raise Full(setting="waiting")
 
     def _add(self, job: Job) -> None:
         self._jobs[job.generation] = job

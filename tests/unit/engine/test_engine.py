@@ -185,6 +185,22 @@ async def test_room_is_kept_for_what_is_being_stored(tmp_path) -> None:
         await check_at_rest(works)
 
 
+async def test_what_gets_a_slot_needs_no_place_in_the_queue(tmp_path) -> None:
+    async with working(tmp_path, ollama__slots=1, limits__waiting=1) as works:
+        running = await works.accept(STALLED)
+        async with works.writer_held():
+            waiting = asyncio.create_task(works.accept(STALLED))
+            await asyncio.sleep(0)
+            works.engine.cancel(running)
+            while works.engine.slots_taken:  # noqa: ASYNC110 - a slot that is given back tells nobody
+                await asyncio.sleep(0)
+            another = asyncio.create_task(works.accept(STALLED))
+            await asyncio.sleep(0)
+        for each in (await waiting, await another):
+            works.engine.cancel(each)
+        await check_at_rest(works)
+
+
 async def test_what_there_will_be_no_room_for_is_refused_before_it_is_prepared(tmp_path) -> None:
     async with working(tmp_path, ollama__slots=1, limits__waiting=2) as works:
         with ExitStack() as prepared:
