@@ -27,7 +27,7 @@ service = module_service(
     {"ollama.slots": 8, "limits.subscriptions_per_connection": 100_000}, "--rate", "2000", "--parallel", "8"
 )
 
-_MESSAGES, _POSITIONS = 350, 250
+_MESSAGES, _POSITIONS = 450, 300
 _ANSWERS = {"ok", "accepted", "error", "pong"}
 _PROBLEM = {"type", "title", "status", "code", "detail", "request_id", "ref"}
 _POSITION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,11})", re.ASCII)
