@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from chatserver.api.page import Page
+from chatserver.backplane.redis.start import check_redis as look_at_redis
 from chatserver.commands.finding import Finding
 from chatserver.errors import StartRefused, UpstreamError
 from chatserver.settings import Settings
@@ -42,6 +43,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     """Every check, in the order in which a start would trip over it."""
     yield check_data_folder(settings.server.data_dir)
     yield check_database(settings)
+    if settings.store.redis_url:
+        yield check_redis(settings.store.redis_url)
     for url in settings.ollama.urls:
         yield check_ollama(url, settings)
     yield check_page()
@@ -132,6 +135,19 @@ def _check_server(address: str) -> Finding:
             name, f"{found} Its user may not use it.", "Make the user of the address the database's owner."
         )
     return Finding(name, found)
+
+
+def check_redis(url: str) -> Finding:
+    name = f"Redis {url}"
+    try:
+        asyncio.run(look_at_redis(url))
+    except StartRefused as refusal:
+        return Finding(
+            name,
+            refusal.detail,
+            "Start that Redis, mend the address (CHATSERVER_REDIS_URL), or give its user the rights.",
+        )
+    return Finding(name, "Can be written, and its channels can be heard.")
 
 
 def check_ollama(url: str, settings: Settings) -> Finding:

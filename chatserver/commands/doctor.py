@@ -42,7 +42,8 @@ def _report(findings: list[Finding]) -> str:
 COMMAND = Command(
     "doctor",
     "check everything that serving needs, and say what to do about each failure",
-    "Check settings, data folder, database, each Ollama, page and port. Exit code 1 if any check failed.",
+    "Check settings, data folder, database, Redis, each Ollama, page and port. "
+    "Exit code 1 if any check failed.",
     add_config_option,
     _run,
 )

@@ -1,5 +1,6 @@
 """What only Redis can do to us: go away, forget, cut connections, refuse, or hold what others wrote."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,7 @@ import pytest_asyncio
 from chatserver.backplane.port import Refused
 from chatserver.backplane.redis.backplane import RedisBackplane
 from chatserver.backplane.redis.start import check_redis
+from chatserver.commands.checks import check_redis as check_for_doctor
 from chatserver.errors import BackplaneUnavailable, StartRefused
 from chatserver.generation.pieces import Channel, Delta
 from chatserver.generation.position import Position
@@ -195,6 +197,14 @@ class TestTheStart:
             )
         with pytest.raises(StartRefused, match="lacks rights"):
             await check_redis(redis.url.replace("//", "//poor:poor@"))
+
+
+async def test_the_doctor_tells_what_a_start_would_refuse(redis):
+    found = await asyncio.to_thread(check_for_doctor, redis.url)
+    assert found.good
+    finding = await asyncio.to_thread(check_for_doctor, "redis://:secret@127.0.0.1:1")
+    assert "doesn't answer" in finding.found
+    assert "CHATSERVER_REDIS_URL" in finding.remedy
 
 
 async def test_a_script_that_redis_forgot_is_loaded_again(redis):
