@@ -133,7 +133,7 @@ class Server(uvicorn.Server):
         grace = self._parts.settings.server.grace_s
         if self._parts.peers.alone:
             await self._wait_for_readers(max(0.0, grace - _last_part(grace)))
-        readers.finish()
+        readers.finish(elsewhere=not self._parts.peers.alone)
         if not self._parts.peers.alone:
             await self._hand_over(grace)
         asyncio.get_running_loop().call_later(_CUT_AFTER * _last_part(grace), self._cut)

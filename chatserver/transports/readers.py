@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from chatserver.errors import Full
+from chatserver.errors import Draining, Full
 from chatserver.telemetry.metrics import Metrics, Transport
 
 #: Seconds within which a long-poll that was answered asks again, if it ever does.
@@ -28,9 +28,14 @@ class Readers:
         self.draining = False
         #: Readers have to go now.
         self.over = False
+        #: They are taken by other instances.
+        self._elsewhere = False
 
     def check_room(self) -> None:
-        """Full when there are as many readers as may be."""
+        """Full when there are as many readers as may be, Draining when other instances take them."""
+        if self._elsewhere:
+            # A proxy takes a refused one there at once; an ended one it would bring back here.
+            raise Draining
         if len(self._open) >= self._most:
             sentence = "This server has as many connections as it takes; try again in a moment."
             raise Full(sentence, setting="connections")
@@ -78,8 +83,8 @@ class Readers:
         self.draining = True
         self._tell()
 
-    def finish(self) -> None:
-        self.over = True
+    def finish(self, *, elsewhere: bool = False) -> None:
+        self.over, self._elsewhere = True, elsewhere
         self._tell()
 
     def _await(self, more: int) -> None:

@@ -20,8 +20,8 @@ READ_S = 45
 #: Seconds a long-poll waits, and a reader before it comes back after a loss.
 _POLL_S = 20
 _COME_BACK_S = 0.05
-#: Statuses that ask to try again.
-_LATER = {503}
+#: Statuses that ask to try again: an instance's own, and those of a proxy that got no answer from one.
+LATER = frozenset({502, 503, 504})
 
 
 async def by_sse(client: Client, received: Received) -> AsyncGenerator[Frame]:
@@ -118,16 +118,17 @@ async def read_through(
     received: Received,
     transports: Iterator[Transport],
     until: Callable[[Received], bool] = lambda _: False,
+    seconds: float = READ_S,
 ) -> Received:
     """Do so whatever happens to the server: each loss is followed by the next transport."""
-    async with asyncio.timeout(READ_S):
+    async with asyncio.timeout(seconds):
         while received.end is None and not until(received):
             try:
                 await read(client, received, next(transports), until)
             except (httpx.TransportError, WebSocketException, OSError):
                 await asyncio.sleep(_COME_BACK_S)
             except Refused as refused:
-                if refused.problem["status"] not in _LATER:
+                if refused.problem["status"] not in LATER:
                     raise
                 await asyncio.sleep(_COME_BACK_S)
     return received

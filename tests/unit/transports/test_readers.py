@@ -3,7 +3,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from chatserver.errors import Full
+from chatserver.errors import Draining, Full
 from chatserver.telemetry.metrics import Metrics
 from chatserver.transports import readers as module
 from chatserver.transports.readers import Readers
@@ -66,6 +66,16 @@ async def test_who_comes_when_it_is_over_is_told_at_once(metrics) -> None:
     readers.finish()
     with readers.reading("websocket", lambda: told.append("late")):
         assert told == ["late"]
+
+
+async def test_who_comes_when_it_is_over_and_others_are_there_is_refused(metrics) -> None:
+    readers = Readers(10, metrics)
+    readers.finish(elsewhere=True)
+    with pytest.raises(Draining), readers.reading("sse", deaf):
+        pass
+    # What has been accepted is answered here.
+    with readers.reading("sse", deaf, expected=True):
+        assert len(readers) == 1
 
 
 async def test_the_last_one_gone_ends_the_wait(metrics) -> None:
