@@ -14,6 +14,7 @@ from chatserver.settings.models import (
     StoreSettings,
     StreamSettings,
 )
+from chatserver.settings.shares import share_of
 
 __all__ = [
     "ContextSettings",
@@ -30,4 +31,5 @@ __all__ = [
     "StreamSettings",
     "describe",
     "load",
+    "share_of",
 ]

@@ -11,7 +11,12 @@ from pydantic import ValidationError
 from chatserver.errors import SettingsError
 from chatserver.settings.environment import read_environment
 from chatserver.settings.models import SECTIONS, Settings
-from chatserver.settings.rules import refuse_contradictions, refuse_unavailable, refuse_unsafe
+from chatserver.settings.rules import (
+    refuse_contradictions,
+    refuse_indivisible,
+    refuse_unavailable,
+    refuse_unsafe,
+)
 from chatserver.settings.sentences import allowed, listed, shown
 
 #: Setting ("section.name") -> (value, where it came from).
@@ -39,6 +44,7 @@ def load(config_file: Path | None, environ: Mapping[str, str], options: Mapping[
     refuse_unavailable(settings)
     refuse_unsafe(settings)
     refuse_contradictions(settings)
+    refuse_indivisible(settings)
     return Loaded(settings, {name: origin for name, (_, origin) in layer.items()})
 
 

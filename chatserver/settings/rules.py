@@ -4,14 +4,13 @@ import ipaddress
 
 from chatserver.errors import SettingsError
 from chatserver.settings.models import POSTGRESQL, Settings
+from chatserver.settings.shares import DIVIDED, shares
 
 
 def refuse_unavailable(settings: Settings) -> None:
     """Refuse by name what this version can't do, rather than do something else."""
     if settings.server.auth == "keys":
         raise SettingsError('server.auth = "keys" isn\'t available yet; allowed is "open".')
-    if settings.server.workers > 1:
-        raise SettingsError("server.workers above 1 isn't available yet; allowed is 1.")
     address = settings.store.database_url
     if address and not address.startswith(("sqlite:", *POSTGRESQL)):
         raise SettingsError(
@@ -49,6 +48,22 @@ def refuse_contradictions(settings: Settings) -> None:
             "store.database_url names a PostgreSQL server, which several machines may share, so "
             "server.secret (CHATSERVER_SECRET) is needed as well: at least 32 characters, the same on each."
         )
+
+
+def refuse_indivisible(settings: Settings) -> None:
+    """Several processes need what they can share, and each at least one of what is divided among them."""
+    workers = settings.server.workers
+    if workers > 1 and not settings.store.redis_url:
+        raise SettingsError(
+            f"server.workers = {workers} needs a Redis and a PostgreSQL that the processes share: "
+            "store.redis_url (CHATSERVER_REDIS_URL) and store.database_url (CHATSERVER_DATABASE_URL)."
+        )
+    for name in DIVIDED:
+        divided = shares(settings, name)
+        if divided is not None and divided[0] == 0:
+            raise SettingsError(
+                f"{name} is divided among server.workers = {workers} processes and has to be at least {workers}."
+            )
 
 
 def is_loopback(host: str) -> bool:

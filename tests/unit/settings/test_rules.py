@@ -4,12 +4,18 @@ from chatserver.errors import SettingsError
 from chatserver.settings import load
 from chatserver.settings.rules import is_loopback
 
+#: What several processes work on.
+SHARED = {
+    "store.redis_url": "redis://127.0.0.1",
+    "store.database_url": "postgresql://127.0.0.1/chat",
+    "server.secret": "x" * 32,
+}
+
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("server.auth", "keys"),
-        ("server.workers", 2),
         ("store.database_url", "mysql://user:hunter2@127.0.0.1/chat"),
     ],
 )
@@ -17,6 +23,18 @@ def test_what_is_not_available_is_refused_by_name(name: str, value: object) -> N
     with pytest.raises(SettingsError, match=rf"^{name}.* isn't available.*; allowed is") as refused:
         load(None, {}, {name: value})
     assert "hunter2" not in refused.value.detail
+
+
+def test_several_processes_need_what_they_can_share() -> None:
+    with pytest.raises(SettingsError, match=r"^server\.workers = 2 needs a Redis and a PostgreSQL"):
+        load(None, {}, {"server.workers": 2})
+    assert load(None, {}, {**SHARED, "server.workers": 2})
+
+
+def test_each_process_needs_some_of_what_is_divided() -> None:
+    with pytest.raises(SettingsError, match=r"^ollama\.slots is divided among server\.workers = 5 processes"):
+        load(None, {}, {**SHARED, "server.workers": 5})
+    assert load(None, {}, {**SHARED, "server.workers": 5, "ollama.slots": 5})
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "chat.example.org"])
