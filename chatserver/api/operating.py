@@ -8,16 +8,19 @@ from starlette.responses import Response
 
 from chatserver.api.operation import Answer, Call, Nothing, Operation
 from chatserver.api.outbound import Health, PartHealth
+from chatserver.errors import Unavailable
 from chatserver.telemetry.metrics import Metrics
 
 TAG = "Operating"
 
 Check = Callable[[], Awaitable[PartHealth]]
+Figures = Callable[[], Awaitable[bytes]]
 
 
 @dataclass(frozen=True)
 class OperatingCalls:
-    metrics: Metrics
+    #: Gives the server's figures as Prometheus reads them.
+    figures: Figures
     #: Each part of the server, and how to tell whether it is well.
     checks: Mapping[str, Check]
 
@@ -51,8 +54,9 @@ class OperatingCalls:
             name="get_metrics",
             tag=TAG,
             summary="Figures for Prometheus",
-            handler=self.figures,
+            handler=self.measured,
             answers=(Answer(description="Figures.", media_type="text/plain"),),
+            errors=(Unavailable,),
             security=(),
         )
 
@@ -69,5 +73,5 @@ class OperatingCalls:
             headers={"Cache-Control": "no-store"},
         )
 
-    async def figures(self, _: Call[Nothing, Nothing, Nothing]) -> Response:
-        return Response(self.metrics.render(), headers={"Content-Type": self.metrics.content_type})
+    async def measured(self, _: Call[Nothing, Nothing, Nothing]) -> Response:
+        return Response(await self.figures(), headers={"Content-Type": Metrics.content_type})

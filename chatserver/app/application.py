@@ -23,7 +23,7 @@ from chatserver.api.export import ExportCalls
 from chatserver.api.generations import GenerationCalls
 from chatserver.api.library import Library
 from chatserver.api.messages import MessageCalls
-from chatserver.api.operating import Check, OperatingCalls
+from chatserver.api.operating import Check, Figures, OperatingCalls
 from chatserver.api.operation import Operation
 from chatserver.api.outbound import Limits, PartHealth
 from chatserver.api.page import Page
@@ -48,7 +48,7 @@ from chatserver.transports.websocket import Socket
 _PREFLIGHT_KEPT_S = 3600
 
 
-def build_application(parts: Parts) -> Starlette:
+def build_application(parts: Parts, figures: Figures | None = None) -> Starlette:
     settings, store = parts.settings, parts.store
     gate = Gate(
         Visitors(parts.secret),
@@ -113,7 +113,7 @@ def build_application(parts: Parts) -> Starlette:
         *streams.operations(),
         *EntranceCalls(gate, parts.fleet, work, conversing, Page.find(), told).operations(),
         *Library.find().operations(),
-        *OperatingCalls(parts.metrics, _checks(parts)).operations(),
+        *OperatingCalls(figures or parts.metrics.figures, _checks(parts)).operations(),
     ]
     in_time = [replace(operation, body_deadline=limits.body_timeout_s) for operation in operations]
     return _around(in_time, socket, parts)

@@ -17,6 +17,7 @@ from chatserver.app.background import Background
 from chatserver.app.connection import Door
 from chatserver.app.demo import Demo
 from chatserver.app.listening import address_of, allow_descriptors, listen
+from chatserver.app.parent import Parent
 from chatserver.app.parts import Parts, assemble
 from chatserver.app.socket_connection import SocketConnection
 from chatserver.chat.operations import forget_old_keys
@@ -43,14 +44,17 @@ log = structlog.get_logger()
 def serve(settings: Settings, *, demo: bool) -> int:
     set_up_logging(settings.log.format, settings.log.level)
     listener = listen(settings.server.host, settings.server.port)
-    allow_descriptors(settings.limits.sockets)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings, listener, demo=demo))
+        return runner.run(serve_on(listener, settings, demo=demo))
 
 
-async def _serve(settings: Settings, listener: socket.socket, *, demo: bool) -> int:
+async def serve_on(
+    listener: socket.socket, settings: Settings, *, demo: bool, parent: Parent | None = None
+) -> int:
+    """Serve on a socket until told to stop; gives the exit code."""
+    allow_descriptors(settings.limits.sockets)
     async with assemble(settings) as parts:
-        server = Server(parts)
+        server = Server(parts, parent)
         async with Background(server.stop) as background, Demo(parts.fleet) as stand_in:
             background.start("model servers", parts.fleet.watch())
             background.start("queue", parts.engine.rounds())
@@ -70,7 +74,11 @@ async def _serve(settings: Settings, listener: socket.socket, *, demo: bool) -> 
             else:
                 background.once("take up", _take_up_later(parts))
             _spare_collector()
-            log.info("serving", address=address_of(listener))
+            if parent is None:
+                log.info("serving", address=address_of(listener))
+            else:
+                background.once("parent", parent.obey(parts.metrics, server.stop))
+                parent.ready()
             await server.serve(sockets=[listener])
         return 1 if background.failed else 0
 
@@ -96,8 +104,8 @@ def _spare_collector() -> None:
 class Server(uvicorn.Server):
     """uvicorn, told to stop only when the readers are done: it closes its socket as soon as it is told."""
 
-    def __init__(self, parts: Parts) -> None:
-        super().__init__(_config(parts))
+    def __init__(self, parts: Parts, parent: Parent | None = None) -> None:
+        super().__init__(_config(parts, parent))
         parts.metrics.watch_sockets(lambda: len(self.server_state.connections))
         self._parts = parts
         self._draining: asyncio.Task[None] | None = None
@@ -175,10 +183,10 @@ def _last_part(grace: float) -> float:
     return min(max(_LAST_PART * grace, _LAST_PART_LEAST_S), _LAST_PART_MOST_S)
 
 
-def _config(parts: Parts) -> uvicorn.Config:
+def _config(parts: Parts, parent: Parent | None) -> uvicorn.Config:
     settings = parts.settings
     return uvicorn.Config(
-        build_application(parts),
+        build_application(parts, parent.figures if parent else parts.metrics.figures),
         lifespan="off",
         # Called like the class that uvicorn asks for.
         http=Door(settings.limits, parts.metrics),  # type: ignore[arg-type]

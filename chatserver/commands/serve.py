@@ -24,6 +24,10 @@ def _run(arguments: Namespace) -> int:
     options = {f"server.{name}": value for name, value in given.items() if value is not None}
     loaded = load_settings(arguments, options)
     # Imported late, so that a wrong setting is told at once and --help needs none of it.
+    if loaded.settings.server.workers > 1:
+        from chatserver.app.workers import serve_with_workers  # noqa: PLC0415
+
+        return serve_with_workers(loaded.settings, demo=arguments.demo)
     from chatserver.app.serve import serve  # noqa: PLC0415
 
     return serve(loaded.settings, demo=arguments.demo)

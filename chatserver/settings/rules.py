@@ -62,7 +62,7 @@ def refuse_indivisible(settings: Settings) -> None:
         divided = shares(settings, name)
         if divided is not None and divided[0] == 0:
             raise SettingsError(
-                f"{name} is divided among server.workers = {workers} processes and has to be at least {workers}."
+                f"{name} is divided among {workers} processes (server.workers) and has to be at least that."
             )
 
 

@@ -25,12 +25,16 @@ def set_up_logging(
     format: Literal["auto", "json", "console"],  # noqa: A002 - the setting's name
     level: Literal["debug", "info", "warning", "error"],
     stream: TextIO | None = None,
+    worker: int | None = None,
 ) -> None:
-    """Route structlog and the standard library's logging through one handler on `stream` (standard error)."""
+    """Route structlog and the standard library's logging through one handler on `stream` (standard error).
+
+    `worker`: the number of this process, where it is one of several.
+    """
     stream = stream or sys.stderr
     readable = format == "console" or (format == "auto" and stream.isatty())
     ending = _readable_line(colors=stream.isatty()) if readable else _json_line()
-    shared = _shared()
+    shared = [*_shared(), *([] if worker is None else [_of_worker(worker)])]
     number = getattr(logging, level.upper())
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -63,6 +67,14 @@ def _shared() -> list[Processor]:
         _add_exception,
         mask,
     ]
+
+
+def _of_worker(number: int) -> Processor:
+    def add(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["worker"] = number
+        return event
+
+    return add
 
 
 def _readable_line(*, colors: bool) -> Processor:

@@ -177,6 +177,10 @@ class Metrics:
     def render(self) -> bytes:
         return generate_latest(self.registry)
 
+    async def figures(self) -> bytes:
+        """Render them, where all figures are those of this process."""
+        return self.render()
+
 
 class _Watched(Collector):
     """What is cheaper to ask for at each reading than to keep up to date."""

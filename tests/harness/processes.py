@@ -72,10 +72,10 @@ class Process:
                 self.url = address
                 listening.set()
 
-    async def said(self, words: str) -> str:
-        """Give the line in which it says so, as soon as it has."""
+    async def said(self, words: str, times: int = 1) -> str:
+        """Give the last line in which it says so, as soon as it has so many times."""
         async with asyncio.timeout(START_S):
-            while not (found := [line for line in self.lines if words in line]):
+            while len(found := [line for line in self.lines if words in line]) < times:
                 self._news.clear()
                 await self._news.wait()
         return found[-1]

@@ -13,7 +13,7 @@ from tests.unit.works import ELSEWHERE, Works, working
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 #: Settings that have one value left once the others were refused, so there is nothing to read.
-REFUSED_UNLESS_ONE = {"server.auth", "server.workers", "server.allow_open_on_any_address"}
+REFUSED_UNLESS_ONE = {"server.auth", "server.allow_open_on_any_address"}
 
 
 async def document_of(works: Works) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def test_several_processes_need_what_they_can_share() -> None:
 
 
 def test_each_process_needs_some_of_what_is_divided() -> None:
-    with pytest.raises(SettingsError, match=r"^ollama\.slots is divided among server\.workers = 5 processes"):
+    with pytest.raises(SettingsError, match=r"^ollama\.slots is divided among 5 processes"):
         load(None, {}, {**SHARED, "server.workers": 5})
     assert load(None, {}, {**SHARED, "server.workers": 5, "ollama.slots": 5})
 
