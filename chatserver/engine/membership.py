@@ -95,8 +95,9 @@ class Membership:
                 self._engine.cancel(generation)
             await self._find_forgotten()
             await self._writer.submit(ForgetLeftHousekeeping())
-            if self._peers.connected and self._clock.now() >= self._trusts_leases_at:
-                await self._adopt()
+            if self._peers.connected:
+                # What was handed over has no owner who could live after all.
+                await self._adopt(handed_over=self._clock.now() < self._trusts_leases_at)
         except StoreUnavailable:
             # The others can't say that they live either.
             self._mistrust()
@@ -115,8 +116,10 @@ class Membership:
                 if record is not None and not record.status.ended and self._engine.feed(generation) is None:
                     self._take_in(record)
 
-    async def _adopt(self) -> None:
-        while not self._left and (orphans := await self._instances.orphans(_TAKEN_AT_ONCE)):
+    async def _adopt(self, *, handed_over: bool) -> None:
+        while not self._left and (
+            orphans := await self._instances.orphans(_TAKEN_AT_ONCE, handed_over=handed_over)
+        ):
             adopting = (
                 self._writer.submit(Adopt(each.generation, each.epoch, self._name)) for each in orphans
             )

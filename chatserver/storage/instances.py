@@ -181,9 +181,11 @@ class Instances:
             await self._database.rows(select(instances.c.id).where(instances.c.lease_until > now_ms()))
         )
 
-    async def orphans(self, most: int) -> list[Orphan]:
-        """Unfinished work whose owner doesn't live, oldest first."""
+    async def orphans(self, most: int, *, handed_over: bool = False) -> list[Orphan]:
+        """Unfinished work whose owner doesn't live, oldest first; or only that which was handed over."""
         query = select(generations.c.id, generations.c.epoch).where(_orphaned)
+        if handed_over:
+            query = query.where(generations.c.owner.is_(None))
         rows = await self._database.rows(query.order_by(generations.c.id).limit(most))
         return [Orphan(row.id, row.epoch) for row in rows]
 

@@ -50,6 +50,14 @@ async def test_what_was_handed_over_is_taken_up_without_using_up_an_attempt(livi
         assert await living.submit(claim) == Claimed(epoch + 1, 1, cancel=False)
 
 
+async def test_what_was_handed_over_is_told_from_what_the_dead_have_left(store) -> None:
+    left, _ = await store.work(owner="leaving", claimed=True), await store.work(owner="dead", claimed=True)
+    await store.submit(HandOver(left.id, "leaving"))
+    instances = Instances(store.database)
+    assert len(await instances.orphans(10)) == 2
+    assert await instances.orphans(10, handed_over=True) == [Orphan(left.id, 1)]
+
+
 async def test_of_several_attempts_only_the_one_that_is_handed_over_is_given_back(living) -> None:
     generation = await living.work(claimed=True)
     await living.submit(BeginAttempt(generation.id, 1, 2))
