@@ -163,7 +163,7 @@ export class Talk {
     line.ref = answer.ref;
     const accepted = ({ message, generation }: Accepted): void => {
       line.answer = null;
-      if (visit.aborted) return answer.leave();
+      if (visit.aborted) return;
       line.set({ id: message!.id, state: "completed" });
       const reply = this.#known(generation.message!) ?? new Line("assistant");
       reply.generation = generation.id;
@@ -196,6 +196,8 @@ export class Talk {
     this.#reading = true;
     while (!signal.aborted) {
       this.#readAgain = false;
+      // What is accepted while the answer to this is on its way isn't in it.
+      const settled = new Set(this.lines.filter(({ id }) => id !== null));
       const page = await this.#client.messages(this.#conversation!).catch((error: unknown) => error);
       if (signal.aborted) return;
       if (page instanceof Problem && page.status === 404) return this.open(null);
@@ -204,7 +206,7 @@ export class Talk {
       if (page instanceof Error) await this.#hope(signal);
       else {
         const { items, next_before, change } = page as Awaited<ReturnType<Client["messages"]>>;
-        this.#merge(items, next_before);
+        this.#merge(items, next_before, settled);
         if (!this.#changes) void this.#watch(change, signal);
         if (!this.#readAgain) break;
       }
@@ -212,14 +214,14 @@ export class Talk {
     if (!signal.aborted) this.#reading = false;
   }
 
-  /** Put in place what the server has; what it doesn't have yet remains at the end. */
-  #merge(messages: Message[], before: string | null): void {
+  /** Put in place what the server has, and let go what it had; what it doesn't have yet remains at the end. */
+  #merge(messages: Message[], before: string | null, settled: ReadonlySet<Line>): void {
     const first = this.lines.findIndex(({ id }) => id !== null && id === messages[0]?.id);
     // Pages that were shown before the newest one stay.
     const earlier = first > 0 ? this.lines.slice(0, first) : [];
     if (first <= 0) this.#before = before;
     const read = messages.map((message) => this.#lineOf(message));
-    this.#show([...earlier, ...read, ...this.lines.filter((line) => line.id === null && !read.includes(line))]);
+    this.#show([...earlier, ...read, ...this.lines.filter((line) => !settled.has(line) && !read.includes(line))]);
   }
 
   #lineOf(message: Message): Line {

@@ -9,6 +9,7 @@ import type { Transport } from "../../src/client.ts";
 
 export const GENERATION = "gen_1";
 export const CONVERSATION = "conv_1";
+const LIMITS = { content_characters: 100 };
 
 /** Somebody who reads, however they do it. */
 export interface Reader {
@@ -97,7 +98,7 @@ export class ScriptedServer {
     this.tickets.push(new URL(request.url!, this.url).searchParams.get("ticket"));
     if (this.onSocket(socket, request) === false) return;
     const say = (frame: object): void => socket.send(JSON.stringify(frame));
-    say({ type: "ready", heartbeat: 30, limits: { content_characters: 100 } });
+    say({ type: "ready", heartbeat: 30, limits: LIMITS });
     let stalled = false;
     socket.on("message", (data) => {
       const message = JSON.parse(String(data));
@@ -246,7 +247,7 @@ function socketReader(socket: WebSocket, message: any, stall: () => void): Reade
 }
 
 const HANDLERS: Record<string, Handler> = {
-  "GET models": () => ({ status: 200, body: { items: [], default: null, simulated: false } }),
+  "GET models": () => ({ status: 200, body: { items: [], default: null, simulated: false, limits: LIMITS } }),
   "POST tickets": () => ({ status: 201, body: { ticket: "fresh", expires_in: 30 } }),
   [`POST conversations/${CONVERSATION}/messages`]: (body) => ({ status: 202, body: accepted(body) }),
   [`POST generations/${GENERATION}/cancel`]: () => ({ status: 202, body: {} }),
