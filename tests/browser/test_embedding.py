@@ -3,12 +3,14 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.browser.person import PATIENCE_MS, Person
+from tests.harness.npm import FRONTEND
 from tests.harness.service import Service, service_of
 from tests.harness.site import Site, site_of
 
@@ -18,7 +20,7 @@ _EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Where the examples expect the server.
 _EXPECTED = "127.0.0.1:8000"
 
-Open = Callable[[str], Awaitable[Person]]
+Open = Callable[..., Awaitable[Person]]
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +43,8 @@ async def service(
 async def open_example(browser: Browser, service: Service, site: Site) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 
-        async def open_page(name: str) -> Person:
-            context = await browser.new_context(base_url=site.url)
+        async def open_page(name: str, **options: Any) -> Person:
+            context = await browser.new_context(base_url=site.url, **options)
             stack.push_async_callback(context.close)
             person = Person(await context.new_page())
             await person.page.goto(f"/{name}")
@@ -147,6 +149,39 @@ async def test_markup_in_answers_stays_text_and_runs_nothing(open_example: Open)
     await answered(person, 2)
     assert await person.page.title() == "A shop"
     assert await person.messages.locator("img, script").count() == 0
+    assert person.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_in_the_panel(open_example: Open, scheme: str) -> None:
+    person = await open_example(
+        "foreign-page.html", color_scheme=scheme, viewport={"width": 390, "height": 800}
+    )
+    await person.ask("[[tokens=10]] Hello")
+    await answered(person, 2)
+    await person.page.evaluate((FRONTEND / "node_modules" / "axe-core" / "axe.min.js").read_text())
+    found = await person.page.evaluate("axe.run('chat-panel', { resultTypes: ['violations'] })")
+    assert [(violation["id"], violation["nodes"][0]["target"]) for violation in found["violations"]] == []
+
+
+async def test_the_panel_takes_its_colours_from_the_page_and_nothing_else(open_example: Open) -> None:
+    person = await open_example("foreign-page.html")
+    colours = "button => [getComputedStyle(button).backgroundColor, getComputedStyle(button).fontFamily]"
+    await person.page.evaluate("document.styleSheets[0].insertRule('button { font-family: fantasy }')")
+    colour, font = await person.button("Send").evaluate(colours)
+    assert (colour, "fantasy" in font) == ("rgb(107, 63, 160)", False)
+
+
+async def test_the_panel_is_used_by_keyboard_in_the_language_of_the_reader(open_example: Open) -> None:
+    person = await open_example("foreign-page.html", locale="pt-BR")
+    await person.page.evaluate("document.documentElement.lang = ''")
+    # Put anew, as a page does that moves its parts about.
+    await person.page.evaluate("document.body.append(document.querySelector('chat-panel'))")
+    await person.page.get_by_role("textbox", name="Mensagem").focus()
+    await person.page.keyboard.type("[[tokens=3]] Olá")
+    await person.page.keyboard.press("Enter")
+    await answered(person, 2)
+    await expect(person.page.get_by_role("status")).to_have_text("Conectado")
     assert person.complaints == []
 
 
