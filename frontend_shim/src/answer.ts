@@ -51,6 +51,8 @@ export type ReportKind = Flaw | "mismatch";
 
 /** What an answer needs of the client. */
 export interface AnswerHost {
+  /** From now on it is known by its generation. */
+  accepted(answer: FollowedAnswer): void;
   follow(followed: Followed): void;
   leave(followed: Followed): void;
   cancel(answer: FollowedAnswer): Promise<void>;
@@ -73,7 +75,7 @@ export class FollowedAnswer implements Answer, Followed {
   readonly accepted = this.#accepted.promise;
   readonly whole = this.#whole.promise;
 
-  constructor(host: AnswerHost, ref: string | null, turn: Answer["turn"]) {
+  constructor(host: AnswerHost, ref: string | null = null, turn: Answer["turn"] = null) {
     this.#host = host;
     this.ref = ref;
     this.turn = turn;
@@ -110,6 +112,7 @@ export class FollowedAnswer implements Answer, Followed {
   /** It is accepted: from now on its frames may come. */
   settle(accepted: Accepted): void {
     this.generation = accepted.generation.id;
+    if (!this.ended) this.#host.accepted(this);
     this.#accepted.resolve(accepted);
   }
 

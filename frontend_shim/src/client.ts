@@ -113,9 +113,8 @@ export class Client {
   follow(generation: string): Answer {
     const known = this.#answers.get(generation);
     if (known) return known;
-    const answer = new FollowedAnswer(this.#host, null, null);
+    const answer = new FollowedAnswer(this.#host);
     answer.settle({ generation: { id: generation } as Generation });
-    this.#answers.set(generation, answer);
     this.#link.follow(answer);
     return answer;
   }
@@ -246,6 +245,7 @@ export class Client {
   // -- Within -------------------------------------------------------------------------------------------------------
 
   readonly #host = {
+    accepted: (answer: FollowedAnswer): unknown => this.#answers.set(answer.id, answer),
     follow: (followed: Followed): void => this.#link.follow(followed),
     leave: (followed: Followed): void => this.#leave(followed),
     cancel: (answer: FollowedAnswer): Promise<void> => this.#cancel(answer),
@@ -258,10 +258,9 @@ export class Client {
       answer.fail(new Problem({ code: "too_many_unsent" }));
       return answer;
     }
-    this.#unsent = [...this.#unsent, answer];
+    this.#unsent = this.#unsent.concat(answer);
     this.#tell("unsent", this.#unsent);
     const sent = (): void => {
-      if (answer.generation && !answer.ended) this.#answers.set(answer.generation, answer);
       this.#unsent = this.#unsent.filter((one) => one !== answer);
       this.#tell("unsent", this.#unsent);
     };
@@ -272,7 +271,7 @@ export class Client {
 
   #begin(path: string, body: Json): Answer {
     const key = newRef();
-    const answer = new FollowedAnswer(this.#host, key, null);
+    const answer = new FollowedAnswer(this.#host, key);
     this.#turns.persist<Accepted>(() => this.#turns.start(path, body, key, answer)).catch((error: unknown) => answer.fail(error));
     return answer;
   }

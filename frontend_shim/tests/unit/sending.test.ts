@@ -262,7 +262,12 @@ describe("other calls", () => {
   ])("%s gives another answer", async (_, ask, call, body) => {
     server.handlers[call] = () => ({ status: 202, body: accepted({}) });
     server.script = [({ frame }) => frame(end("1.1", ""))];
-    expect((await ask(open({ transports: ["sse"] })).whole).reason).toBe("completed");
+    const client = open({ transports: ["sse"] });
+    const answer = ask(client);
+    const { generation } = await answer.accepted;
+    // Whoever follows it besides gets the same one: a WebSocket carries each answer once.
+    expect(client.follow(generation.id)).toBe(answer);
+    expect((await answer.whole).reason).toBe("completed");
     expect(server.calls[0]!.body).toEqual(body);
     expect(server.calls[0]!.key).toHaveLength(32);
   });
