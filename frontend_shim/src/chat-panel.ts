@@ -15,6 +15,7 @@
  */
 
 import { type Auth, type Client, createClient, type Store } from "./client.ts";
+import type { MarkdownView } from "./panel/markdown.ts";
 import { SHEET } from "./panel/sheet.ts";
 import type { Line } from "./talk/line.ts";
 import { sessionStore } from "./talk/store.ts";
@@ -152,6 +153,21 @@ class Running {
     if (this.#status.textContent !== word) this.#status.textContent = word;
   }
 
+  /** An answer's Markdown, as soon as what shows it is there; until then, and without it, the text as it is. */
+  #richText(body: HTMLElement, plain: GrowingText, line: Line): (text: string) => void {
+    let view: MarkdownView | null = null;
+    if (line.role === "assistant") {
+      void loadMarkdown().then((markdown) => {
+        if (!markdown) return;
+        body.replaceChildren();
+        body.className = "text rich";
+        view = new markdown.MarkdownView(body);
+        this.#transcript.change(() => view!.show(line.text));
+      });
+    }
+    return (text) => (view ?? plain).show(text);
+  }
+
   #viewOf(line: Line): LineView {
     const words = this.#words;
     const element = make("article", {}, "message");
@@ -160,7 +176,7 @@ class Running {
     thoughts.append(make("summary", { textContent: words.thinking }));
     const thinking = new GrowingText(thoughts.appendChild(make("div", {})));
     const body = make("div", { className: "text" });
-    const text = new GrowingText(body);
+    const showText = this.#richText(body, new GrowingText(body), line);
     const note = make("div", { className: "note" });
     const retry = on(make("button", { textContent: words.retry, type: "button" }, "button"), "click", () => {
       void this.#talk.retry(line);
@@ -174,13 +190,18 @@ class Running {
         element.ariaBusy = String(state === "queued" || state === "running");
         thoughts.hidden = !shown.thinking;
         thinking.show(shown.thinking);
-        text.show(shown.text);
+        showText(shown.text);
         note.textContent = noteOn(line, words);
         retry.hidden = state !== "failed";
       },
     };
   }
 }
+
+let markdown: Promise<typeof import("./panel/markdown.ts") | null> | null = null;
+
+/** A file of its own, which a panel without answers doesn't need. */
+const loadMarkdown = (): NonNullable<typeof markdown> => (markdown ??= import("./panel/markdown.ts").catch(() => (markdown = null)));
 
 let sheet: CSSStyleSheet | null = null;
 

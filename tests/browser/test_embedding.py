@@ -48,6 +48,8 @@ async def open_example(browser: Browser, service: Service, site: Site) -> AsyncI
             stack.push_async_callback(context.close)
             person = Person(await context.new_page())
             await person.page.goto(f"/{name}")
+            # Whoever calls before that is asked who they are first, of which the browser's console complains.
+            await expect(person.page.get_by_role("status")).to_have_text("Connected", timeout=PATIENCE_MS)
             return person
 
         yield open_page
@@ -95,7 +97,6 @@ async def test_an_answer_is_stopped(open_example: Open, page: str) -> None:
 
 async def test_a_plain_page_says_what_is_too_long_before_it_is_sent(open_example: Open) -> None:
     person = await open_example("plain-chat.html")
-    await expect(person.page.get_by_role("status")).to_have_text("Connected")
     await person.box.fill("x" * 1007)
     message = "textarea => textarea.validationMessage"
     await expect(person.page.locator("textarea:invalid")).to_be_visible()
@@ -108,7 +109,6 @@ async def test_a_plain_page_says_what_is_too_long_before_it_is_sent(open_example
 
 async def test_the_panel_says_what_is_too_long_before_it_is_sent(open_example: Open) -> None:
     person = await open_example("foreign-page.html")
-    await expect(person.page.get_by_role("status")).to_have_text("Connected")
     await person.box.fill("x" * 1007)
     await expect(person.page.get_by_role("alert")).to_have_text("7 characters too many")
     await person.box.press("Enter")
@@ -130,6 +130,16 @@ async def test_two_tabs_show_one_conversation(open_example: Open) -> None:
     await answered(second, 4)
     await answered(first, 4)
     assert first.complaints == second.complaints == []
+
+
+async def test_the_panel_shows_the_markdown_of_answers(open_example: Open) -> None:
+    person = await open_example("foreign-page.html")
+    await person.ask("Show a list and some code.")
+    await answered(person, 2)
+    await expect(person.answer.locator("li").first).to_be_visible()
+    await expect(person.answer.locator("pre code")).to_be_visible()
+    await expect(person.answer).not_to_contain_text("```")
+    assert person.complaints == []
 
 
 async def test_a_new_chat_begins_without_what_was_said(open_example: Open) -> None:

@@ -46,9 +46,23 @@ h2 { flex: 1; margin: 0; font-size: 1em; overflow: hidden; text-overflow: ellips
 article { max-width: 100%; }
 article[data-role="user"] { align-self: flex-end; max-width: 85%; padding: 0.4rem 0.75rem; border-radius: var(--_radius); background: var(--_question); }
 .text { white-space: pre-wrap; }
+.rich { white-space: normal; }
+.rich > * { margin: 0.5em 0; }
+.rich > :first-child { margin-top: 0; }
+.rich > :last-child { margin-bottom: 0; }
+.rich :is(h3, h4, h5, h6) { font-size: 1.05em; }
+.rich :is(pre, code) { border-radius: calc(var(--_radius) / 3); background: var(--_question); font: 0.9em/1.45 ui-monospace, monospace; }
+.rich code { padding: 0.1em 0.25em; }
+.rich pre { padding: 0.5em 0.75em; overflow-x: auto; }
+.rich pre code { padding: 0; }
+.rich :is(ul, ol) { padding-left: 1.5em; }
+.rich blockquote { padding-left: 0.75em; border-left: 3px solid var(--_line); color: var(--_muted); }
+.rich table { display: block; overflow-x: auto; border-collapse: collapse; }
+.rich :is(th, td) { padding: 0.2em 0.6em; border: 1px solid var(--_line); text-align: start; }
+.rich a { color: var(--_accent); }
 .note { color: var(--_muted); font-size: 0.875em; }
 article[data-state="failed"] .note { color: var(--_alarm); }
-article[data-state="running"] .text::after { content: "▍"; color: var(--_accent); }
+article[data-state="running"] .text:not(.rich)::after { content: "▍"; color: var(--_accent); }
 details { color: var(--_muted); font-size: 0.875em; }
 details > div { white-space: pre-wrap; }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }

@@ -22,13 +22,20 @@ export class Transcript {
   }
 
   paint(lines: readonly Line[]): void {
+    this.change(() => {
+      this.#removeAllBut(new Set(lines));
+      for (const line of lines) this.#show(line);
+      this.#order(lines);
+    }, this.#growsAtTheTop(lines));
+  }
+
+  /** Change what the log shows; who reads its end, or sees it grow at the top, goes on reading where they are. */
+  change(act: () => void, atTheTop = false): void {
     const log = this.#log;
-    const follows = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR;
-    const earlier = this.#growsAtTheTop(lines) ? log.scrollHeight - log.scrollTop : null;
-    this.#removeAllBut(new Set(lines));
-    for (const line of lines) this.#show(line);
-    this.#order(lines);
-    if (earlier !== null) log.scrollTop = log.scrollHeight - earlier;
+    const below = log.scrollHeight - log.scrollTop;
+    const follows = below - log.clientHeight < NEAR;
+    act();
+    if (atTheTop) log.scrollTop = log.scrollHeight - below;
     else if (follows) log.scrollTop = log.scrollHeight;
   }
 
