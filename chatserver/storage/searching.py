@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Dialect, Select, Text, TypeDecorator, bindparam, select
+from sqlalchemy import Dialect, Select, Text, TypeDecorator, bindparam, intersect, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -48,10 +48,36 @@ def _in_vector(element: _has_word, compiler: SQLCompiler, **more: Any) -> str:
     return f"array_to_tsvector(string_to_array(search_entries.words, ' ')) @@ CAST({term} AS tsquery)"
 
 
+class _one_of(FunctionElement[Any]):  # noqa: N801 - it reads as a function of SQL
+    """Whether a column is among what a query finds."""
+
+    name = "one_of"
+    type = NullType()
+    inherit_cache = True
+
+
+@compiles(_one_of, "sqlite")
+def _in_query(element: _one_of, compiler: SQLCompiler, **more: Any) -> str:
+    column, found = element.clauses
+    return f"{compiler.process(column, **more)} IN {compiler.process(found, **more)}"
+
+
+@compiles(_one_of, "postgresql")
+def _in_array(element: _one_of, compiler: SQLCompiler, **more: Any) -> str:
+    # What is found comes first, once. As a join it is looked up for each of somebody's conversations, for
+    # the planner takes words to be rare: 14 ms against 1 for two words among 200 conversations.
+    column, found = element.clauses
+    return f"{compiler.process(column, **more)} = ANY (ARRAY {compiler.process(found, **more)})"
+
+
 def that_have(query: Select[Any], key: str, sought: Sequence[Sought]) -> Select[Any]:
     """Narrow a query of conversations to those that have every word, in whichever of their texts."""
-    for each in sought:
-        term = bindparam(None, Sought(key + each.word, each.beginning), type_=_Term(), unique=True)
-        found = select(search_entries.c.conversation).where(_has_word(term))
-        query = query.where(conversations.c.id.in_(found))
-    return query
+    if not sought:
+        return query
+    found = intersect(*(_that_have_one(Sought(key + each.word, each.beginning)) for each in sought))
+    return query.where(_one_of(conversations.c.id, found.scalar_subquery()))
+
+
+def _that_have_one(keyed: Sought) -> Select[Any]:
+    term = bindparam(None, keyed, type_=_Term(), unique=True)
+    return select(search_entries.c.conversation).where(_has_word(term))

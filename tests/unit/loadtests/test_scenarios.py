@@ -10,6 +10,7 @@ from loadtests.scenarios import (
     breaking_point,
     churn,
     crashes,
+    history,
     idle_sockets,
     many_streams,
     prompt,
@@ -199,3 +200,17 @@ def test_of_crashes_no_fault_is_forgiven_and_enough_have_to_come_when_it_matters
     assert crashes.evaluate({"file": [crashed()], "PostgreSQL": [crashed()]}).passed
     for worse in (crashed("lost: one"), crashed(in_summaries=5)):
         assert not crashes.evaluate({"file": [worse], "PostgreSQL": [worse]}).passed
+
+
+def test_every_kind_of_read_has_to_be_quick_and_the_first_page_as_quick_as_the_last():
+    def taken(slowest, first=2.0):
+        return {
+            "messages": [1.0] * 20,
+            "two words": [slowest] * 20,
+            "its last page": [2.0],
+            "its first page": [first],
+        }
+
+    assert history.evaluate({"file": [taken(9.0)]}).passed
+    assert not history.evaluate({"file": [taken(11.0)]}).passed
+    assert not history.evaluate({"file": [taken(9.0, first=4.0)]}).passed

@@ -1,0 +1,243 @@
+"""Does everything load at once, however much has been said?
+
+Years of conversations are written into a file and into PostgreSQL, of users with 20 and with 200 of them, and
+one that is very long. Then pages of messages and of conversations are read, and words looked for, from the
+rarest to the commonest. `LOADTESTS_HISTORY_MESSAGES=2000000` asks it of 2,000,000 messages (40,000 at least).
+"""  # noqa: D400 - it is a question
+
+import os
+import random
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+
+from chatserver.generation.principal import Principal
+from chatserver.storage.conversations import Conversations
+from chatserver.storage.database import Database
+from chatserver.storage.messages import Messages
+from chatserver.storage.options import DatabaseOptions
+from chatserver.storage.words import sought_in
+from loadtests.history import FEW, MANY, Historian, Size, unique_word
+from loadtests.measures import Curves, Figure, Plan, Result, at_most, quantiles
+from tests.harness.postgres import running_postgres
+
+#: Writing them takes minutes, so once is enough.
+PAIRS = 1
+MESSAGES = int(os.environ.get("LOADTESTS_HISTORY_MESSAGES", "100000"))
+#: Messages of a conversation on average.
+_EACH = 100
+#: Reads of each kind, of which the first warm up; what they may take, and the last page of all the longer.
+READS = 200
+_WARM_UP = 20
+MOST_MS = 10
+_FLAT = 1.5
+_PAGE = 50
+#: For writing, which a person doesn't wait for.
+_OPTIONS = DatabaseOptions(statement_wait_s=600)
+
+#: Kind -> milliseconds of each read.
+Taken = Mapping[str, Sequence[float]]
+
+
+async def run(plan: Plan) -> Result:
+    found: dict[str, list[Taken]] = defaultdict(list)
+    for number in range(1, plan.pairs + 1):
+        for name, database in (("file", _file), ("PostgreSQL", _server)):
+            plan.tell(f"  round {number} of {plan.pairs}, {name}: {MESSAGES:,} messages")
+            async with database() as (opened, settle):
+                found[name].append(await _measure(opened, settle, plan))
+    return evaluate(found)
+
+
+def evaluate(found: Mapping[str, Sequence[Taken]]) -> Result:
+    figures, requirements, plots = {}, [], []
+    for name, rounds in found.items():
+        kinds = {kind: [taken[kind] for taken in rounds] for kind in rounds[0]}
+        p95 = {kind: Figure("ms", [_at(0.95, one) for one in each]) for kind, each in kinds.items()}
+        middle = {kind: Figure("ms", [_at(0.5, one) for one in each]) for kind, each in kinds.items()}
+        figures |= {f"{name}, 95 % of {kind}": figure for kind, figure in p95.items()}
+        slowest = max(p95, key=lambda kind: p95[kind].median)
+        requirements += [
+            at_most(f"{name}: the slowest, {slowest}, 95 % within", MOST_MS, p95[slowest].median, "ms"),
+            at_most(
+                f"{name}: first page of a long talk, against the last",
+                _FLAT,
+                middle["its first page"].median / middle["its last page"].median,
+                "x",
+            ),
+        ]
+        samples = {kind: quantiles([ms for one in each for ms in one]) for kind, each in kinds.items()}
+        plots.append(Curves(f"Share of reads within, {name}", "ms", samples))
+    notes = [
+        f"{MESSAGES:,} messages in {MESSAGES // _EACH:,} conversations; read in the server's own process."
+    ]
+    return Result(requirements, figures, plots, notes)
+
+
+def _at(share: float, milliseconds: Sequence[float]) -> float:
+    return sorted(milliseconds)[round(share * (len(milliseconds) - 1))]
+
+
+@asynccontextmanager
+async def _file() -> AsyncIterator[tuple[Database, Callable[[], Awaitable[None]]]]:
+    async def settle() -> None:
+        """A file needs nothing done."""
+
+    with tempfile.TemporaryDirectory(prefix="loadtests-") as folder:
+        async with Database.open(Path(folder) / "history.db", _OPTIONS) as database:
+            yield database, settle
+
+
+@asynccontextmanager
+async def _server() -> AsyncIterator[tuple[Database, Callable[[], Awaitable[None]]]]:
+    with running_postgres() as postgres:
+        address = postgres.address(postgres.create())
+        async with Database.open(address, _OPTIONS) as database:
+            yield database, partial(_vacuum, address)
+
+
+async def _vacuum(address: str) -> None:
+    """Do what a server does by itself after a while."""
+    connection = await asyncpg.connect(address)
+    try:
+        await connection.execute("VACUUM ANALYZE")
+    finally:
+        await connection.close()
+
+
+@dataclass(frozen=True)
+class _Reader:
+    conversations: Conversations
+    messages: Messages
+    #: How many conversations each has -> the users.
+    users: Mapping[int, Sequence[Principal]]
+    words: Sequence[str]
+    longest: str
+    dice: random.Random
+
+    async def listed(self, count: int) -> None:
+        user = self.dice.choice(self.users[count])
+        first = await self.conversations.page(user, _PAGE, None)
+        assert len(first.items) == min(count, _PAGE)
+
+    async def listed_last(self, cursors: Mapping[Principal, str]) -> None:
+        user = self.dice.choice(list(cursors))
+        assert (await self.conversations.page(user, _PAGE, cursors[user])).items
+
+    async def branch(self, known: Sequence[tuple[Principal, str]]) -> None:
+        user, conversation = self.dice.choice(known)
+        assert (await self.messages.branch(user, conversation, None, None, _PAGE)).items
+
+    async def long_branch(self, before: str | None) -> None:
+        owner = self.users[MANY][0]
+        page = await self.messages.branch(owner, self.longest, None, before, _PAGE)
+        assert len(page.items) == _PAGE
+
+    async def search(self, count: int, phrases: Sequence[str], found: bool | None) -> None:
+        user = self.dice.choice(self.users[count])
+        page = await self.conversations.page(user, _PAGE, None, sought_in(self.dice.choice(phrases)))
+        assert found is None or bool(page.items) is found
+
+    async def search_own(self, known: Sequence[tuple[Principal, str]]) -> None:
+        user, conversation = self.dice.choice(known)
+        page = await self.conversations.page(user, _PAGE, None, sought_in(unique_word(conversation)))
+        assert [item.id for item in page.items] == [conversation]
+
+
+async def _measure(database: Database, settle: Callable[[], Awaitable[None]], plan: Plan) -> Taken:
+    size = Size(MESSAGES, MESSAGES // _EACH)
+    counts = size.users()
+    owners = [Principal("default", f"user {number}") for number in range(len(counts))]
+    historian = Historian(database, size, plan.seed, plan.tell)
+    longest = await historian.write(owners)
+    await settle()
+    users = {
+        kind: [owner for owner, count in zip(owners, counts, strict=True) if count == kind]
+        for kind in (FEW, MANY)
+    }
+    reader = _Reader(
+        Conversations(database),
+        Messages(database),
+        users,
+        historian.vocabulary.words,
+        longest,
+        random.Random(plan.seed),
+    )
+    taken = await _taken(await _reads(reader))
+    for kind, milliseconds in taken.items():
+        plan.tell(
+            f"    {kind}: {_at(0.5, milliseconds):.2f} ms, 95 % within {_at(0.95, milliseconds):.2f} ms"
+        )
+    return taken
+
+
+async def _taken(reads: Mapping[str, Callable[[], Awaitable[None]]]) -> Taken:
+    """Read everything in turns, so that whatever else the machine does is shared by all."""
+    taken: dict[str, list[float]] = defaultdict(list)
+    for _ in range(READS):
+        for kind, read in reads.items():
+            begun = time.perf_counter()
+            await read()
+            taken[kind].append(1000 * (time.perf_counter() - begun))
+    return {kind: milliseconds[_WARM_UP:] for kind, milliseconds in taken.items()}
+
+
+async def _reads(reader: _Reader) -> dict[str, Callable[[], Awaitable[None]]]:
+    known, cursors = await _look_around(reader)
+    first = await _first_page(reader)
+    reads: dict[str, Callable[[], Awaitable[None]]] = {
+        "messages": partial(reader.branch, known),
+        "its last page": partial(reader.long_branch, None),
+        "its first page": partial(reader.long_branch, first),
+        f"{FEW} conversations": partial(reader.listed, FEW),
+        f"{MANY} conversations": partial(reader.listed, MANY),
+        "last conversations": partial(reader.listed_last, cursors),
+        "a word that stands once": partial(reader.search_own, known),
+    }
+    words = reader.words
+    phrases: dict[str, tuple[Sequence[str], bool | None]] = {
+        "the commonest words": (words[:3], True),
+        "common words": (words[10:30], True),
+        "seldom words": (words[1_000:1_200], None),
+        "rare words": (words[-2_000:], None),
+        "words nobody says": ([f"{word}0" for word in words[:50]], False),
+        "two letters": ([word[:2] for word in words[:50]], None),
+        "three letters": ([word[:3] for word in words[:50]], None),
+        "two words": ([f"{words[3]} {words[200]}", f"{words[20]} {words[40]}"], None),
+        "three words": ([" ".join(words[at : at + 9 : 4]) for at in range(20)], None),
+    }
+    for count in (FEW, MANY):
+        for kind, (some, found) in phrases.items():
+            reads[f"{kind}, of {count}"] = partial(reader.search, count, some, found)
+    return reads
+
+
+async def _look_around(reader: _Reader) -> tuple[Sequence[tuple[Principal, str]], Mapping[Principal, str]]:
+    """Give some conversations of some users, and where the second page of their lists begins."""
+    known: list[tuple[Principal, str]] = []
+    cursors = {}
+    for user in [*reader.users[FEW][:50], *reader.users[MANY][:20]]:
+        page = await reader.conversations.page(user, _PAGE, None)
+        known += [(user, item.id) for item in page.items if item.id != reader.longest]
+        while page.next is not None:
+            cursors[user] = page.next
+            page = await reader.conversations.page(user, _PAGE, page.next)
+    return known, cursors
+
+
+async def _first_page(reader: _Reader) -> str:
+    """Give the message before which the first page of the longest conversation stands."""
+    owner, before = reader.users[MANY][0], None
+    while True:
+        page = await reader.messages.branch(owner, reader.longest, None, before, _PAGE)
+        if page.next is None:
+            assert before is not None
+            return before
+        before = page.next
