@@ -19,8 +19,9 @@ _END_S = 30
 #: It refuses to be run by root; Debian makes this account for it.
 _ACCOUNT = "postgres"
 _USER = "chatserver"
+_ROOMY = {"max_connections": "200"}
 #: What is written is worth nothing after the tests.
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_connections": "200"}
+_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 _EMPTY = """DO $$ BEGIN
     EXECUTE (
@@ -31,8 +32,9 @@ END $$"""
 
 
 class Postgres:
-    def __init__(self, folder: Path, account: str | None) -> None:
+    def __init__(self, folder: Path, account: str | None, *, durable: bool = False) -> None:
         self._folder = folder
+        self._durable = durable
         self._account = account
         self._password = secrets.token_hex(16)
         self._port = _free_port()
@@ -58,7 +60,8 @@ class Postgres:
 
     def start(self) -> None:
         options = {
-            **_FAST,
+            **_ROOMY,
+            **({} if self._durable else _FAST),
             "port": str(self._port),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self._folder),
@@ -142,14 +145,14 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """Start one; in the end nothing is left of it."""
+def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
+    """Start one; in the end nothing is left of it. Only a durable one waits for the disk."""
     account = _ACCOUNT if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="chatserver-postgres-"))
     try:
         if account is not None:
             shutil.chown(folder, account)
-        postgres = Postgres(folder, account)
+        postgres = Postgres(folder, account, durable=durable)
         postgres.initialise()
         postgres.start()
         try:

@@ -6,6 +6,7 @@ from loadtests.crashes import Crashed
 from loadtests.holdings import Holdings
 from loadtests.load import Outcome, request
 from loadtests.scenarios import (
+    accepting,
     all_scenarios,
     breaking_point,
     churn,
@@ -214,3 +215,10 @@ def test_every_kind_of_read_has_to_be_quick_and_the_first_page_as_quick_as_the_l
     assert history.evaluate({"file": [taken(9.0)]}).passed
     assert not history.evaluate({"file": [taken(11.0)]}).passed
     assert not history.evaluate({"file": [taken(9.0, first=4.0)]}).passed
+
+
+def test_accepting_is_judged_by_what_it_takes_beyond_one_sync():
+    good = accepting.Round(steady=[6.0] * 9, bursts=[42.0] * 9, sync=[2.0] * 9, processor_ms=2.0)
+    assert accepting.evaluate({"file": [good]}).passed
+    for worse in (replace(good, steady=[8.0] * 9), replace(good, bursts=[43.0] * 9)):
+        assert not accepting.evaluate({"file": [worse]}).passed

@@ -47,4 +47,5 @@ def upgrade() -> None:
     connection = op.get_bind()
     for statement in _SQLITE if connection.dialect.name == "sqlite" else (_POSTGRESQL,):
         op.execute(sa.text(statement))
+    # As it is done today, not as it was then: what is found must be written as it is looked for.
     enter_everything(connection)
