@@ -55,7 +55,7 @@ async def visit(browser: Browser, service: Service) -> AsyncIterator[Visit]:
     async with AsyncExitStack() as stack:
 
         async def open_page(script: str = "", **options: Any) -> Person:
-            context = await browser.new_context(base_url=service.url, **options)
+            context = await browser.new_context(**{"base_url": service.url, **options})
             stack.push_async_callback(context.close)
             if script:
                 await context.add_init_script(script)

@@ -8,6 +8,14 @@ from playwright.async_api import ConsoleMessage, Error, Locator, Page, expect
 #: Milliseconds for what the page is to show, on a slow and busy machine.
 PATIENCE_MS = 20_000
 
+#: Lets a test cut the connections that the page has.
+SOCKETS = """
+    window.sockets = [];
+    window.WebSocket = class extends WebSocket {
+        constructor(...given) { super(...given); window.sockets.push(this); }
+    };
+"""
+
 
 @dataclass
 class Person:
@@ -36,8 +44,34 @@ class Person:
     def answer_text(self) -> Locator:
         return self.answer.locator(".text")
 
+    @property
+    def box_of_any_language(self) -> Locator:
+        return self.page.locator("#message")
+
+    @property
+    def texts(self) -> Locator:
+        return self.messages.locator(".text")
+
+    @property
+    def status(self) -> Locator:
+        return self.page.get_by_role("status")
+
+    @property
+    def chats(self) -> Locator:
+        return self.page.get_by_role("navigation").get_by_role("link")
+
+    def tool(self, name: str) -> Locator:
+        """A button below the newest answer."""
+        return self.answer.get_by_role("button", name=name, exact=True)
+
     def button(self, name: str) -> Locator:
         return self.page.get_by_role("button", name=name, exact=True)
+
+    async def another_tab(self) -> "Person":
+        """Open the same address once more."""
+        other = Person(await self.page.context.new_page())
+        await other.page.goto(self.page.url)
+        return other
 
     async def ask(self, text: str) -> None:
         await self.box.fill(text)

@@ -4,7 +4,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.person import PATIENCE_MS
+from tests.browser.person import PATIENCE_MS, SOCKETS
 from tests.harness.service import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -13,18 +13,6 @@ LONG = "Write 200 words about the sea"
 #: Goes on until somebody stops it, however slow the machine.
 ENDLESS = "Write 3000 words about the sea"
 
-#: The handshake is refused, as by a proxy that knows no WebSockets.
-NO_WEBSOCKET = """
-    const Real = WebSocket;
-    window.WebSocket = function (url, protocol) { return new Real(`${url}/nowhere`, protocol); };
-"""
-#: Lets a test cut the connections that the page has.
-SOCKETS = """
-    window.sockets = [];
-    window.WebSocket = class extends WebSocket {
-        constructor(...given) { super(...given); window.sockets.push(this); }
-    };
-"""
 NO_STORAGE = """
     for (const name of ["localStorage", "sessionStorage"]) {
         Object.defineProperty(window, name, { get() { throw new DOMException("no", "SecurityError"); } });
@@ -122,14 +110,6 @@ async def test_stop_ends_the_answer_where_it_is(visit: Visit) -> None:
     assert (await person.stored())[-1]["status"] == "cancelled"
     await person.page.reload()
     await person.reads("Stopped.")
-
-
-async def test_without_websockets_the_answer_comes_by_events(visit: Visit) -> None:
-    person = await visit(NO_WEBSOCKET)
-    await person.ask(LONG)
-    await person.reads_at_least(80)
-    await expect(person.page.get_by_role("status")).to_have_text("Connected without WebSocket")
-    await person.sees_what_is_stored()
 
 
 async def test_without_storage_the_address_tells_which_chat_it_is(visit: Visit) -> None:

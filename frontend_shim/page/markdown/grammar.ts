@@ -27,6 +27,10 @@ const grammar = new Marked({
     { ...maths("inline", INLINE_MATHS, /\$|\\[([]/), renderer: ({ raw }) => `<span class="maths">${escape(raw)}</span>` },
   ],
   renderer: {
+    // Text stays text, whatever marks that look like HTML's stand around it.
+    text(token) {
+      return "tokens" in token && token.tokens ? this.parser.parseInline(token.tokens) : asWritten(token.text);
+    },
     html: ({ text, block }: Tokens.HTML | Tokens.Tag) => (block ? `<p>${asText(text)}</p>` : asText(text)),
     // A picture from elsewhere would tell its host who reads this.
     image: ({ href, text }) => `<a href="${escape(href)}">${escape(text || href)}</a>`,
@@ -39,6 +43,9 @@ export const lex = (text: string): Token[] => grammar.lexer(text);
 export const htmlOf = (tokens: Token[]): string => grammar.parser(tokens);
 
 const asText = (markup: string): string => (HARMLESS.test(markup) ? markup : escape(markup));
+
+/** An entity in a text is the character that it names. */
+const asWritten = (text: string): string => escape(text).replace(/&amp;(?=(?:#\d{1,7}|#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});)/gi, "&");
 
 const ESCAPES: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
 

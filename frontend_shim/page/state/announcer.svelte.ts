@@ -8,12 +8,17 @@ const MOST = 1000;
 
 class Announcer {
   text = $state("");
+  /** What is being made before everybody's eyes; answers from before aren't news. */
+  #awaited: Reply | null = null;
 
-  begun(): void {
+  begun(reply: Reply): void {
+    this.#awaited = reply;
     this.text = say("answering");
   }
 
   ended(reply: Reply): void {
+    if (reply !== this.#awaited) return;
+    this.#awaited = null;
     const text = reply.text.text.replace(/[*_`#>|]+/g, " ");
     this.text = [reply.note?.text, say("answered"), text.length > MOST ? `${text.slice(0, MOST)}…` : text].filter(Boolean).join(" ");
   }

@@ -146,7 +146,7 @@ export class Talk {
 
   /** A message tells little of how its answer came about. */
   async askAbout(reply: Reply): Promise<void> {
-    if (reply.busy || !reply.generation || reply.report) return;
+    if (reply.busy || !reply.generation || reply.report?.prompt_eval_count !== undefined) return;
     const generation = await client.generation(reply.generation).catch(() => null);
     if (generation && !reply.busy) reply.tell(generation);
   }
