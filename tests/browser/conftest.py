@@ -1,6 +1,5 @@
 """A running service, and a Chromium for people who look at its page."""
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -9,19 +8,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from tests.browser.chromium import launched
 from tests.browser.person import Person
 from tests.harness.npm import build_page
 from tests.harness.service import Service, service_of
-
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 #: Opens the page for a new person, with what a browser's context can be given, and a script that runs first.
 Visit = Callable[..., Awaitable[Person]]
@@ -42,12 +32,8 @@ async def service(page_built: None, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium")
-    assert chromium, "These tests use a real browser; install it: apt-get install chromium"
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=_FLAGS)
+    async with async_playwright() as playwright, launched(playwright) as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -77,6 +77,11 @@ class Person:
         await self.box.fill(text)
         await self.box.press("Enter")
 
+    async def is_heard(self) -> None:
+        """Wait until the server has accepted the newest question."""
+        question = self.messages.nth(-2)
+        await question.get_by_role("button", name="Edit", exact=True).wait_for()
+
     async def reads(self, words: str) -> None:
         """Wait for words in the newest message."""
         await expect(self.answer).to_contain_text(words, timeout=PATIENCE_MS)

@@ -45,7 +45,7 @@ export class CodeBlock {
 
   /** Nothing follows: now it is worth colours. */
   finish(): void {
-    void highlight(this.#code, this.#text + this.#rest.data, this.#language);
+    highlight(this.#code, this.#text + this.#rest.data, this.#language);
   }
 
   #beginPart(): void {

@@ -1,4 +1,4 @@
-/** Colours for code. The highlighter and each language come when the first code of theirs is there. */
+/** Colours for code that is seen. The highlighter and each language come with the first code that needs them. */
 
 import type { HLJSApi, LanguageFn } from "highlight.js";
 import { sanitised } from "./sanitised.ts";
@@ -42,10 +42,27 @@ const OTHER_NAMES: Record<string, string> = {
 
 let highlighter: Promise<HLJSApi> | undefined;
 
-export async function highlight(code: HTMLElement, text: string, language: string): Promise<void> {
+const unseen = new WeakMap<Element, () => void>();
+const eye = new IntersectionObserver(
+  (entries) => {
+    for (const { target } of entries.filter(({ isIntersecting }) => isIntersecting)) {
+      eye.unobserve(target);
+      unseen.get(target)?.();
+    }
+  },
+  { rootMargin: "400px" },
+);
+
+/** Give code its colours as soon as it is nearly in sight. */
+export function highlight(code: HTMLElement, text: string, language: string): void {
   const name = nameOf(language.toLowerCase());
   const load = grammars[`../../node_modules/highlight.js/es/languages/${name}.js`];
   if (!load || text.length > MOST) return;
+  unseen.set(code, () => void colour(code, text, name, load));
+  eye.observe(code);
+}
+
+async function colour(code: HTMLElement, text: string, name: string, load: () => Promise<LanguageFn>): Promise<void> {
   highlighter ??= import("highlight.js/lib/core").then((module) => module.default);
   try {
     const [hljs, grammar] = await Promise.all([highlighter, load()]);

@@ -69,9 +69,8 @@ export class TextView {
 
   #showBlocks(text: string, whole: boolean): void {
     const tokens = lex(text.slice(this.#settled));
-    const last = whole ? tokens.length : tokens.findLastIndex(({ type }) => type !== "space");
+    const last = whole ? tokens.length : firstUnsettled(tokens);
     for (const token of tokens.slice(0, Math.max(last, 0))) {
-      if (!whole && this.#isAtFence(token, text)) return this.show(text, whole);
       this.#settleToken(token);
       this.#settled += token.raw.length;
     }
@@ -108,8 +107,9 @@ export class TextView {
 
   #settle(nodes: Node): void {
     if (!this.#section || this.#section.childElementCount >= BLOCKS_TOGETHER) {
+      this.#section?.classList.remove("newest");
       this.#section = document.createElement("div");
-      this.#section.className = "section";
+      this.#section.className = "section newest";
       this.#tail.before(this.#section);
     }
     this.#section.append(nodes);
@@ -120,6 +120,16 @@ export class TextView {
     for (const heading of nodes.querySelectorAll("h1, h2, h3, h4, h5, h6")) lower(heading, level);
     return nodes;
   }
+}
+
+/** What may begin another item of the list before it. */
+const MARK = /^ {0,3}(?:\d{1,9}[.)]?|[-*+])\s*$/;
+
+/** The last block can still change; a list before it too, while it may go on. */
+function firstUnsettled(tokens: Token[]): number {
+  const last = tokens.findLastIndex(({ type }) => type !== "space");
+  const before = tokens.slice(0, Math.max(last, 0)).findLastIndex(({ type }) => type !== "space");
+  return tokens[before]?.type === "list" && MARK.test(tokens[last]!.raw) ? before : last;
 }
 
 /** The page's own heading is above those of an answer, none of which leaves a level out. */
