@@ -10,7 +10,7 @@ CLIENT := frontend_shim/dist/client.js
 NODE_MODULES := frontend_shim/node_modules/.package-lock.json
 PAGE := frontend_shim/page/dist/index.html
 
-.PHONY: help run page test check load setup lock format clean
+.PHONY: help run page screenshots test check load setup lock format clean
 
 help:
 	@echo "make run      serve on http://127.0.0.1:8000; a simulated model answers while there is no Ollama"
@@ -18,6 +18,7 @@ help:
 	@echo "make test     every test, with real parts"
 	@echo "make check    formatting, lint, types, import layers, dependency audit"
 	@echo "make load     the load report"
+	@echo "make screenshots  pictures of the chat page's main states"
 	@echo "make setup    only the environment: afterwards $(BIN)/chatserver is there"
 	@echo "make format   put the code into shape"
 	@echo "make lock     write the lock files anew (make lock UPGRADE=--upgrade takes newer versions)"
@@ -51,6 +52,9 @@ check: setup $(NODE_MODULES)
 	@$(BIN)/lint-imports
 	@npm run --silent --prefix frontend_shim check
 	@$(BIN)/python .ci/audit.py requirements/dev.lock
+
+screenshots: setup page
+	@$(BIN)/python -m tests.browser.screenshots
 
 load: setup
 	@$(BIN)/python -m loadtests
@@ -95,5 +99,5 @@ format: setup
 	@$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) dist frontend_shim/node_modules frontend_shim/dist frontend_shim/page/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist screenshots frontend_shim/node_modules frontend_shim/dist frontend_shim/page/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find chatserver tests loadtests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
