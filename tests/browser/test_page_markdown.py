@@ -104,6 +104,7 @@ async def test_what_is_shown_is_what_was_meant(visit: Visit) -> None:
         'def f():\n\n    return "```"\n'
     )
     await expect(answer.get_by_role("table").get_by_role("row")).to_have_count(3)
+    await expect(answer.get_by_role("cell", name="2", exact=True)).to_have_css("text-align", "right")
     await expect(answer).to_contain_text("<b>not bold</b> H2O © & <x>")
     await person.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await answer.get_by_role("button", name="Copy code").nth(1).click()

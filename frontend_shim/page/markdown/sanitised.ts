@@ -11,6 +11,8 @@ export function sanitised(markup: string): DocumentFragment {
     ALLOWED_TAGS: TAGS,
     ALLOWED_ATTR: ["href", "title", "class", "start", "align"],
     ALLOWED_URI_REGEXP: ADDRESS,
+    // These aren't addresses, and would be taken for some.
+    ADD_URI_SAFE_ATTR: ["start", "align"],
     ALLOW_ARIA_ATTR: false,
     ALLOW_DATA_ATTR: false,
     RETURN_DOM_FRAGMENT: true,
