@@ -51,11 +51,9 @@ class Regenerate(Command[Accepted]):
         cls, transaction: Transaction, commands: Sequence["Regenerate"]
     ) -> Sequence[Accepted | ChatserverError]:
         connection = transaction.connection
-        accepting = await Accepting.load(connection, commands)
-        plan = await _Plan.load(connection, commands, accepting)
+        plan = await _Plan.load(connection, commands)
         results = plan_each(plan.accept, commands)
-        await plan.answers.save(transaction)
-        await accepting.save(transaction)
+        await plan.save(transaction)
         return results
 
 
@@ -84,14 +82,16 @@ class _Plan:
         self._named = named
         #: Question -> the generation that is answering it.
         self._in_progress = in_progress
-        self.answers = answers
+        self._answers = answers
 
     @classmethod
-    async def load(cls, connection: Connection, commands: Sequence[Regenerate], accepting: Accepting) -> Self:
+    async def load(cls, connection: Connection, commands: Sequence[Regenerate]) -> Self:
         ids = {command.conversation for command in commands}
         query = select_conversations().where(conversations.c.id.in_(ids))
         # Locked in one order, where a database has row locks.
         rows = (await connection.execute(query.order_by(conversations.c.id).with_for_update())).all()
+        # Only now: the same may just have been accepted by another process.
+        accepting = await Accepting.load(connection, commands)
         beside = {command.beside for command in commands}
         named = {
             row.id: _Named(row.conversation, row.parent, row.role, row.depth)
@@ -107,13 +107,17 @@ class _Plan:
             Answers(Numbering({row.id: row.change for row in rows})),
         )
 
+    async def save(self, transaction: Transaction) -> None:
+        await self._answers.save(transaction)
+        await self._accepting.save(transaction)
+
     def accept(self, command: Regenerate) -> Accepted:
         repeated = self._accepting.repeat(command)
         if repeated is not None:
             return repeated
         named = self._checked(command)
         assert named.parent is not None
-        generation = self.answers.add(command, named.parent, named.depth, retry_of=command.retry_of)
+        generation = self._answers.add(command, named.parent, named.depth, retry_of=command.retry_of)
         self._in_progress[named.parent] = generation.id
         accepted = Accepted(None, generation)
         self._accepting.add(command, accepted)

@@ -73,11 +73,9 @@ class AcceptTurn(Command[Accepted]):
         cls, transaction: Transaction, commands: Sequence["AcceptTurn"]
     ) -> Sequence[Accepted | ChatserverError]:
         connection = transaction.connection
-        accepting = await Accepting.load(connection, commands)
-        plan = await _Plan.load(connection, commands, accepting)
+        plan = await _Plan.load(connection, commands)
         results = plan_each(plan.accept, commands)
         await plan.save(transaction)
-        await accepting.save(transaction)
         return results
 
 
@@ -122,11 +120,13 @@ class _Plan:
         self._depths = {message: parent.depth for message, parent in parents.items()}
 
     @classmethod
-    async def load(cls, connection: Connection, commands: Sequence[AcceptTurn], accepting: Accepting) -> Self:
+    async def load(cls, connection: Connection, commands: Sequence[AcceptTurn]) -> Self:
         ids = {command.conversation for command in commands}
         query = select_conversations().where(conversations.c.id.in_(ids))
         # Locked in one order, where a database has row locks.
         rows = (await connection.execute(query.order_by(conversations.c.id).with_for_update())).all()
+        # Only now: the same turn may just have been accepted by another process.
+        accepting = await Accepting.load(connection, commands)
         targets = {row.id: _Target(Principal(row.tenant, row.user), row.leaf) for row in rows}
         numbering = Numbering({row.id: row.change for row in rows})
         named = {command.parent for command in commands if isinstance(command.parent, str)}
@@ -156,6 +156,7 @@ class _Plan:
     async def save(self, transaction: Transaction) -> None:
         await self._answers.save(transaction)
         await self._entries.save(transaction)
+        await self._accepting.save(transaction)
 
     def _checked_parent(self, command: AcceptTurn) -> str | None:
         target = self._targets.get(command.conversation)

@@ -113,14 +113,17 @@ class Writer:
             await self._news.wait()
         return bool(self._waiting)
 
-    async def _write(self, group: list[_Waiting]) -> None:
+    async def _write(self, group: list[_Waiting], *, last_try: bool = False) -> None:
         began = perf_counter()
         try:
             results, changes = await self._commit([waiting.command for waiting in group])
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it concerns one command, not the writer
-            await self._find_guilty(group, error)
+            if last_try:
+                _answer(group[0], error)
+            else:
+                await self._write_each(group)
             return
         self._observe(len(group), perf_counter() - began)
         if self._in_doubt:
@@ -132,13 +135,13 @@ class Writer:
             for waiting, result in zip(group, results, strict=True):
                 _answer(waiting, result)
 
-    async def _find_guilty(self, group: list[_Waiting], error: Exception) -> None:
-        """Nothing of the group was stored; each gets a transaction of its own, so that only one fails."""
-        if len(group) == 1:
-            _answer(group[0], error)
-            return
+    async def _write_each(self, group: list[_Waiting]) -> None:
+        """Nothing of the group was stored; each gets a transaction of its own, so that only one fails.
+
+        One alone too is tried once more: what it didn't find another process may have written meanwhile.
+        """
         for waiting in group:
-            await self._write([waiting])
+            await self._write([waiting], last_try=True)
 
     async def _commit(self, commands: Sequence[Command[Any]]) -> tuple[list[Any], list[tuple[str, int]]]:
         results: dict[int, Any] = {}
