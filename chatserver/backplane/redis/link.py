@@ -6,7 +6,7 @@ from importlib.resources import files
 from types import TracebackType
 from typing import Any, Self
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.commands.core import AsyncScript
@@ -16,20 +16,28 @@ from chatserver.errors import BackplaneUnavailable
 
 #: Seconds a command may take; Redis answers in less than a thousandth of that.
 _DEADLINE_S = 2.0
+#: Connections at most; whoever finds none free waits for one, as when hundreds of answers are taken over.
+CONNECTIONS = 8
+
+#: How the end of a connection shows; uvloop calls writing to one that has just closed a RuntimeError.
+LOST = (RedisError, OSError, TimeoutError, RuntimeError)
 
 Text = str | bytes | int
 
 
 def client_of(url: str, deadline: float | None = _DEADLINE_S) -> Redis:
     """Make a client that never repeats a command by itself: whoever calls knows when that makes sense."""
-    return Redis.from_url(
+    pool = BlockingConnectionPool.from_url(
         url,
+        max_connections=CONNECTIONS,
+        timeout=_DEADLINE_S,
         socket_timeout=deadline,
         socket_connect_timeout=_DEADLINE_S,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
         client_name="chatserver",
     )
+    return Redis.from_pool(pool)
 
 
 class Link:
@@ -70,7 +78,7 @@ class Link:
     def _watched(self) -> Iterator[None]:
         try:
             yield
-        except (RedisError, OSError, TimeoutError) as error:
+        except LOST as error:
             self.connected = False
             raise BackplaneUnavailable from error
         self.connected = True

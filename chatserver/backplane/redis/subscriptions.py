@@ -8,9 +8,8 @@ from typing import Any, NoReturn
 
 import structlog
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
-from chatserver.backplane.redis.link import client_of
+from chatserver.backplane.redis.link import LOST, client_of
 
 #: A channel that is always subscribed: without any, reading would end.
 _SENTINEL = b"chatserver:sentinel"
@@ -59,7 +58,7 @@ class Subscriptions:
             while True:
                 try:
                     await self._connected_once()
-                except* (RedisError, OSError, TimeoutError) as group:
+                except* LOST as group:
                     if self.connected:
                         log.warning("backplane_lost", error=type(group.exceptions[0]).__name__)
                         pause = _FIRST_PAUSE

@@ -3,12 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from unittest import mock
 
 import pytest
 import pytest_asyncio
+import uvloop
+from redis.asyncio.client import PubSub
 
 from chatserver.backplane.port import Refused
+from chatserver.backplane.redis import subscriptions
 from chatserver.backplane.redis.backplane import RedisBackplane
+from chatserver.backplane.redis.link import CONNECTIONS
 from chatserver.backplane.redis.start import check_redis
 from chatserver.commands.checks import check_redis as check_for_doctor
 from chatserver.errors import BackplaneUnavailable, StartRefused
@@ -228,3 +233,46 @@ async def test_a_reader_that_redis_cuts_off_for_its_backlog_catches_up(tmp_path)
             await reader.until_end()
         assert reader.text == feed.log.text(Channel.ANSWER)
         assert reader.resets == 0
+
+
+async def _lose_while_pinging(server: RedisServer) -> None:
+    ping, torn = PubSub.ping, asyncio.Event()
+
+    async def torn_ping(pubsub: PubSub) -> None:
+        if not torn.is_set():
+            torn.set()
+            pubsub.connection._writer.transport.abort()
+        await ping(pubsub)
+
+    with (
+        mock.patch.object(subscriptions, "_PING_EVERY", 0.01),
+        mock.patch.object(PubSub, "ping", torn_ping),
+    ):
+        async with on_redis(server) as backplane:
+            await torn.wait()
+            heard: asyncio.Queue[str | None] = asyncio.Queue()
+            with backplane.listen("topic", heard.put_nowait):
+                assert await heard.get() is None
+                backplane.publish("topic", "hello")
+                while await heard.get() != "hello":
+                    pass
+
+
+# The client doesn't close what was torn out of its hands.
+@pytest.mark.filterwarnings("ignore:unclosed <StreamWriter:ResourceWarning")
+async def test_a_connection_that_ends_while_it_is_written_to_is_opened_anew(redis):
+    def on_uvloop() -> None:
+        # The server's event loop: it tells the end of a connection in another way than asyncio's own.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(asyncio.wait_for(_lose_while_pinging(redis), 10))
+
+    await asyncio.to_thread(on_uvloop)
+
+
+async def test_many_steps_at_once_share_a_few_connections(instances, redis):
+    here, _ = instances
+    await asyncio.gather(*(here.backplane.history(f"gen_{n}") for n in range(200)))
+    async with redis.client() as client:
+        ours = [one for one in await client.client_list() if one["name"] == "chatserver"]
+    # Both instances also listen.
+    assert len(ours) <= 2 * (CONNECTIONS + 1)
