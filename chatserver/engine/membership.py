@@ -64,9 +64,9 @@ class Membership:
     async def run(self) -> NoReturn:
         with self._peers.hearing_cancels(self._engine.cancel), self._peers.hearing_left(self._look_now.set):
             while True:
-                await self._round()
+                more = await self._round()
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(self._lease_s / _ROUNDS_A_LEASE):
+                    async with asyncio.timeout(_NEXT_AFTER_S if more else self._lease_s / _ROUNDS_A_LEASE):
                         await self._look_now.wait()
 
     async def leave(self, undone: Mapping[str, bool]) -> None:
@@ -84,12 +84,15 @@ class Membership:
         else:
             self._peers.tell_left()
 
-    async def _round(self) -> None:
+    async def _round(self) -> bool:
+        """Say that this instance lives, and take in some of what has no owner; True where there is more."""
         self._look_now.clear()
         if self._left:
-            return
+            return False
         try:
-            await self._keep_alive()
+            if not await self._keep_alive():
+                # Whatever held this instance up for a whole lease may have held up the others as well.
+                self._mistrust()
             self.living = await self._instances.living()
             for generation in await self._instances.cancelled(self._name):
                 self._engine.cancel(generation)
@@ -97,13 +100,14 @@ class Membership:
             await self._writer.submit(ForgetLeftHousekeeping())
             if self._peers.connected:
                 # What was handed over has no owner who could live after all.
-                await self._adopt(handed_over=self._clock.now() < self._trusts_leases_at)
+                return await self._adopt(handed_over=self._clock.now() < self._trusts_leases_at)
         except StoreUnavailable:
             # The others can't say that they live either.
             self._mistrust()
+        return False
 
-    async def _keep_alive(self) -> None:
-        await self._writer.submit(KeepAlive(self._name, round(1000 * self._lease_s)))
+    async def _keep_alive(self) -> bool:
+        return await self._writer.submit(KeepAlive(self._name, round(1000 * self._lease_s)))
 
     def _mistrust(self) -> None:
         self._trusts_leases_at = self._clock.now() + self._lease_s
@@ -116,18 +120,14 @@ class Membership:
                 if record is not None and not record.status.ended and self._engine.feed(generation) is None:
                     self._take_in(record)
 
-    async def _adopt(self, *, handed_over: bool) -> None:
-        while not self._left and (
-            orphans := await self._instances.orphans(_TAKEN_AT_ONCE, handed_over=handed_over)
-        ):
-            adopting = (
-                self._writer.submit(Adopt(each.generation, each.epoch, self._name)) for each in orphans
-            )
-            adopted = [record for record in await asyncio.gather(*adopting) if record is not None]
-            for record in adopted:
-                # One that is still at work here, under an epoch that may be over, is looked after next time.
-                if self._engine.feed(record.id) is None:
-                    self._take_in(record)
-            if adopted:
-                log.info("taken_in", generations=len(adopted))
-            await asyncio.sleep(_NEXT_AFTER_S)
+    async def _adopt(self, *, handed_over: bool) -> bool:
+        orphans = await self._instances.orphans(_TAKEN_AT_ONCE, handed_over=handed_over)
+        adopting = (self._writer.submit(Adopt(each.generation, each.epoch, self._name)) for each in orphans)
+        adopted = [record for record in await asyncio.gather(*adopting) if record is not None]
+        for record in adopted:
+            # One that is still at work here, under an epoch that may be over, is looked after next time.
+            if not self._left and self._engine.feed(record.id) is None:
+                self._take_in(record)
+        if adopted:
+            log.info("taken_in", generations=len(adopted))
+        return len(orphans) == _TAKEN_AT_ONCE

@@ -11,6 +11,7 @@ from sqlalchemy.sql.functions import GenericFunction
 from chatserver.errors import ChatserverError
 from chatserver.generation.states import Status
 from chatserver.storage.command import Command, Transaction
+from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
 from chatserver.storage.records import Generation
 from chatserver.storage.rows import generation_of, select_generations
@@ -40,9 +41,10 @@ owner_lives = exists().where(instances.c.id == generations.c.owner, instances.c.
 _orphaned = unfinished & generations.c.purpose.is_(None) & ~owner_lives
 _RENEW = (
     update(instances)
-    .where(instances.c.id == bindparam("of_instance"))
+    .where(instances.c.id == bindparam("of_instance"), instances.c.lease_until > now_ms())
     .values(lease_until=now_ms() + bindparam("lease_ms"))
 )
+_RUN_OUT = delete(instances).where(instances.c.id == bindparam("of_instance"))
 _JOIN = insert(instances).values(id=bindparam("of_instance"), lease_until=now_ms() + bindparam("lease_ms"))
 #: Leases after which one that died is forgotten.
 _REMEMBERED = 100
@@ -71,8 +73,8 @@ _HAND_OVER = (
 
 
 @dataclass(frozen=True, slots=True)
-class KeepAlive(Command[None]):
-    """Live for so many milliseconds more, from now."""
+class KeepAlive(Command[bool]):
+    """Live for so many milliseconds more, from now; False where it didn't live just before."""
 
     instance: str
     lease_ms: int
@@ -80,14 +82,17 @@ class KeepAlive(Command[None]):
     @classmethod
     async def handle(
         cls, transaction: Transaction, commands: Sequence["KeepAlive"]
-    ) -> Sequence[ChatserverError | None]:
-        for command in commands:
-            row = {"of_instance": command.instance, "lease_ms": command.lease_ms}
-            renewed = await transaction.connection.execute(_RENEW, row)
-            if not renewed.rowcount:
-                await transaction.connection.execute(_JOIN, row)
-                await transaction.connection.execute(_FORGET_DEAD, row)
-        return [None] * len(commands)
+    ) -> Sequence[bool | ChatserverError]:
+        return [await _keep_alive(transaction.connection, command) for command in commands]
+
+
+async def _keep_alive(connection: Connection, command: KeepAlive) -> bool:
+    row = {"of_instance": command.instance, "lease_ms": command.lease_ms}
+    if (await connection.execute(_RENEW, row)).rowcount:
+        return True
+    for statement in (_RUN_OUT, _JOIN, _FORGET_DEAD):
+        await connection.execute(statement, row)
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,14 @@ async def orphans(store) -> list[Orphan]:
     return await Instances(store.database).orphans(10)
 
 
+async def test_a_sign_of_life_says_whether_it_came_in_time(living) -> None:
+    assert await living.submit(KeepAlive("here", _LEASE_MS))
+    assert await living.submit(KeepAlive("here", -1))
+    assert not await living.submit(KeepAlive("here", _LEASE_MS))
+    assert await living.submit(KeepAlive("here", _LEASE_MS))
+    assert not await living.submit(KeepAlive("there", _LEASE_MS))
+
+
 async def test_what_the_living_own_is_nobody_elses(living) -> None:
     generation = await living.work(claimed=True)
     assert await orphans(living) == []
