@@ -10,7 +10,7 @@ CLIENT := frontend_shim/dist/client.js
 NODE_MODULES := frontend_shim/node_modules/.package-lock.json
 PAGE := frontend_shim/page/dist/index.html
 
-.PHONY: help run page screenshots test check load setup lock format clean
+.PHONY: help run page screenshots test check load chaos setup lock format clean
 
 help:
 	@echo "make run      serve on http://127.0.0.1:8000; a simulated model answers while there is no Ollama"
@@ -18,6 +18,7 @@ help:
 	@echo "make test     every test, with real parts"
 	@echo "make check    formatting, lint, types, import layers, dependency audit"
 	@echo "make load     the load report"
+	@echo "make chaos    hundreds of faults while people ask and read; takes half an hour"
 	@echo "make screenshots  pictures of the chat page's main states"
 	@echo "make setup    only the environment: afterwards $(BIN)/chatserver is there"
 	@echo "make format   put the code into shape"
@@ -58,6 +59,10 @@ screenshots: setup page
 
 load: setup
 	@$(BIN)/python -m loadtests
+
+chaos: setup
+	@tests/setup.sh
+	@$(BIN)/python -m tests.chaos.long --keep
 
 setup: $(VENV)/.dev
 

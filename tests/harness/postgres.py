@@ -41,9 +41,15 @@ class Postgres:
         self._names = count(1)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def address(self, database: str, user: str = _USER, password: str | None = None) -> str:
-        """The address as it stands in a server's settings."""
-        return f"postgresql://{user}:{password or self._password}@127.0.0.1:{self._port}/{database}"
+    def address(
+        self, database: str, user: str = _USER, password: str | None = None, port: int | None = None
+    ) -> str:
+        """The address as it stands in a server's settings; `port` is that of a relay."""
+        return f"postgresql://{user}:{password or self._password}@127.0.0.1:{port or self._port}/{database}"
+
+    @property
+    def port(self) -> int:
+        return self._port
 
     def initialise(self) -> None:
         password = self._folder / "password"
@@ -86,6 +92,12 @@ class Postgres:
         """End it at once and in order: connections are cut, nothing is lost."""
         assert self._process is not None
         self._process.send_signal(signal.SIGINT)
+        self._process.wait(_END_S)
+
+    def kill(self) -> None:
+        """End it as a crash would: what was committed is found again at the next start."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
         self._process.wait(_END_S)
 
     def restart(self) -> None:

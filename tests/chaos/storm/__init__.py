@@ -1,0 +1,1 @@
+"""A storm: people ask and read through several instances while one thing after the other goes wrong."""
