@@ -141,7 +141,9 @@ class Sharing:
         if not fresh:
             return
         lengths = await self._backplane.append([outlet.next() for outlet in fresh])
-        for outlet, length in zip(fresh, lengths, strict=True):
+        # What was taken first: for a refusal the store may be asked, and that may be away.
+        taken = zip(fresh, lengths, strict=True)
+        for outlet, length in sorted(taken, key=lambda pair: isinstance(pair[1], Refused)):
             await self._take(outlet, length)
 
     async def _open(self, outlet: _Outlet) -> None:

@@ -12,6 +12,7 @@ import pytest_asyncio
 from chatserver.backplane.following import Following
 from chatserver.backplane.port import Backplane
 from chatserver.backplane.sharing import Sharing
+from chatserver.errors import StoreUnavailable
 from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Feed
 from chatserver.generation.log import StoredLog, text_sha256
@@ -33,6 +34,7 @@ class Instance:
     running: dict[str, int] = field(default_factory=dict)
     ended: dict[str, StoredLog] = field(default_factory=dict)
     fenced: asyncio.Event = field(default_factory=asyncio.Event)
+    store_away: bool = False
 
     def __post_init__(self) -> None:
         self.sharing = Sharing(self.backplane, 0.001, self._runs)
@@ -44,6 +46,8 @@ class Instance:
         return feed
 
     async def _runs(self, generation: str, epoch: int) -> bool:
+        if self.store_away:
+            raise StoreUnavailable
         return self.running.get(generation) == epoch
 
     async def _stored(self, generations: Sequence[str]) -> Mapping[str, StoredLog]:

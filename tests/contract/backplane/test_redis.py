@@ -276,3 +276,21 @@ async def test_many_steps_at_once_share_a_few_connections(instances, redis):
         ours = [one for one in await client.client_list() if one["name"] == "chatserver"]
     # Both instances also listen.
     assert len(ours) <= 2 * (CONNECTIONS + 1)
+
+
+async def test_one_log_that_nobody_can_ask_the_store_about_holds_up_no_other(instances, redis):
+    here, there = instances
+    lost, kept = here.own(begun(), 1), here.own(begun("gen_2"), 1)
+    for feed in (lost, kept):
+        write(feed, "hello")
+        await here.sharing.settle(feed)
+    here.store_away = True
+    async with redis.client() as client:
+        await client.delete(f"chatserver:epochs:{LOG}")
+    write(lost, " you")
+    write(kept, " you")
+    await asyncio.wait_for(here.sharing.settle(kept), 5)
+    here.store_away = False
+    await asyncio.wait_for(here.sharing.settle(lost), 5)
+    async with Reader(there.following.feed(LOG)) as reader:
+        await reader.until("hello you")
