@@ -6,6 +6,7 @@ import random
 import sys
 import tempfile
 import time
+import traceback
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -40,8 +41,7 @@ def main() -> int:
     arguments = _arguments()
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="chatserver-chaos-") as folder:
-        asyncio.run(_run(arguments, Path(folder)))
-    return 0
+        return 0 if asyncio.run(_run(arguments, Path(folder))) else 1
 
 
 def _arguments() -> Namespace:
@@ -56,30 +56,28 @@ def _arguments() -> Namespace:
     return parser.parse_args()
 
 
-async def _run(arguments: Namespace, folder: Path) -> None:
+async def _run(arguments: Namespace, folder: Path) -> bool:
+    """Give whether all went well."""
     rng = random.Random(arguments.seed)
     begun = time.monotonic()
     async with arena_of(folder, arguments.instances, arguments.seed) as arena:
         storm = Storm(arena, rng)
         try:
             await storm.begin()
+            well = True
             for n, blow in enumerate(islice(_blows(arguments.only, rng), arguments.faults)):
                 if time.monotonic() - begun > 60 * arguments.minutes:
                     break
-                await _blow(storm, n, blow)
+                well &= await _blow(storm, n, blow)
             rest = await storm.end()
         finally:
+            print(f"\n{table_of(tally(storm.aftermaths))}")
             if arguments.logs:
                 _keep_logs(arena, arguments.logs)
-    minutes = (time.monotonic() - begun) / 60
-    said = _summary(arguments, storm.aftermaths, minutes, asdict(rest), arena.witness.pieces)
-    print(said)
-    if arguments.keep:
-        (_KEPT / "chaos.md").write_text(said)
-        rows = {name: asdict(row) for name, row in tally(storm.aftermaths).items()}
-        (_KEPT / "chaos.json").write_text(
-            json.dumps({"seed": arguments.seed, "faults": rows}, indent=1) + "\n"
-        )
+    if well and arguments.keep:
+        minutes = (time.monotonic() - begun) / 60
+        _keep(arguments, storm.aftermaths, minutes, asdict(rest), arena.witness.pieces)
+    return well
 
 
 def _blows(only: str, rng: random.Random) -> Iterator[Blow]:
@@ -87,11 +85,15 @@ def _blows(only: str, rng: random.Random) -> Iterator[Blow]:
     return cycle(map(Blow, chosen)) if chosen else schedule(rng)
 
 
-async def _blow(storm: Storm, n: int, blow: Blow) -> None:
+async def _blow(storm: Storm, n: int, blow: Blow) -> bool:
     before = time.monotonic()
     print(f"{n + 1:4} {blow}", end=" ", flush=True)
-    aftermath = await storm.blow(blow)
-    print(f"{time.monotonic() - before:.1f} s: {_line(aftermath)}", flush=True)
+    try:
+        said = _line(await storm.blow(blow))
+    except Exception:  # noqa: BLE001 - whatever it is, the next fault may show more
+        said = f"BROKEN\n{traceback.format_exc()}"
+    print(f"{time.monotonic() - before:.1f} s: {said}", flush=True)
+    return "BROKEN" not in said
 
 
 def _line(aftermath: Aftermath) -> str:
@@ -101,23 +103,24 @@ def _line(aftermath: Aftermath) -> str:
     )
 
 
-def _summary(
+def _keep(
     arguments: Namespace, aftermaths: Sequence[Aftermath], minutes: float, rest: dict[str, int], pieces: int
-) -> str:
-    turns = sum(one.turns for one in aftermaths)
-    double = sum(one.blow.second is not None for one in aftermaths)
+) -> None:
+    rows = tally(aftermaths)
     head = _HEAD.format(
         faults=len(aftermaths),
-        turns=turns,
+        turns=rows["all"].turns,
         seed=arguments.seed,
         instances=arguments.instances,
         minutes=round(minutes),
         day=f"{datetime.now(UTC):%Y-%m-%d}",
-        double=double,
+        double=rows["all"].double,
         pieces=pieces,
-        rest=", ".join(f"{name} {count}" for name, count in rest.items()),
+        rest=", ".join(f"{count} {name}" for name, count in rest.items() if name != "instances"),
     )
-    return head + table_of(tally(aftermaths))
+    (_KEPT / "chaos.md").write_text(head + table_of(rows))
+    figures = {"seed": arguments.seed, "faults": {name: asdict(row) for name, row in rows.items()}}
+    (_KEPT / "chaos.json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def _keep_logs(arena: Arena, folder: Path) -> None:

@@ -36,8 +36,7 @@ async def check(arena: Arena, company: Company) -> None:
     """Hold what people have read against the store, and what was shared against the rules of the log."""
     rows = await _saved(arena, company)
     await arena.witness.caught_up()
-    broken = [*_unlike_stored(company.turns, rows), *arena.witness.crimes]
-    arena.witness.forget()
+    broken = [*_unlike_stored(company.turns, rows), *arena.witness.forget()]
     if broken:
         raise Broken("\n".join(broken))
 

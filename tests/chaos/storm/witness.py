@@ -50,10 +50,9 @@ class Witness:
         self._news = asyncio.Event()
         self._marks = 0
         self._mark = b""
-        #: What was seen that must never be.
-        self.crimes: list[str] = []
+        self._crimes: list[str] = []
+        #: So many had a place in logs that have ended.
         self.pieces = 0
-        self.most_epochs = 0
 
     async def attach(self, *, emptied: bool = False) -> None:
         """Watch from now on; Redis has just started, with nothing or with what it had saved."""
@@ -73,6 +72,11 @@ class Witness:
         if self._reading is not None:
             await self._reading
 
+    async def leave(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+
     async def caught_up(self) -> None:
         """Wait until all has been seen that has happened by now."""
         self._marks += 1
@@ -84,11 +88,12 @@ class Witness:
                 self._news.clear()
                 await self._news.wait()
 
-    def forget(self) -> None:
-        """Whatever was watched so far has ended."""
+    def forget(self) -> list[str]:
+        """Whatever was watched so far has ended; gives what was seen that must never be."""
         self.pieces += sum(len(log.pieces) for log in self._logs.values())
-        self.most_epochs = max([self.most_epochs, *(len(log.writers) for log in self._logs.values())])
         self._logs.clear()
+        crimes, self._crimes = self._crimes, []
+        return crimes
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -150,7 +155,7 @@ class Witness:
             self._accuse(generation, f"{log.writers[epoch]} write under {epoch}")
 
     def _accuse(self, generation: str, what: str) -> None:
-        self.crimes.append(f"{generation}: {what}")
+        self._crimes.append(f"{generation}: {what}")
 
 
 @asynccontextmanager
@@ -160,9 +165,7 @@ async def witness_of(redis: RedisServer, name_of: Callable[[int], str]) -> Async
     try:
         yield witness
     finally:
-        if witness._reading is not None:
-            witness._reading.cancel()
-            await asyncio.gather(witness._reading, return_exceptions=True)
+        await witness.leave()
 
 
 def _arguments(line: bytes) -> list[str]:
