@@ -96,10 +96,12 @@ class Witness:
         return crimes
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            while line := await reader.readline():
-                self._see(line)
-        writer.close()
+        try:
+            with suppress(OSError):
+                while line := await reader.readline():
+                    self._see(line)
+        finally:
+            writer.transport.abort()
 
     def _see(self, line: bytes) -> None:
         if b" lua] " not in line[:40]:
