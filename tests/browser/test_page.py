@@ -178,6 +178,16 @@ async def test_a_message_that_is_too_long_is_told_before_it_is_sent(visit: Visit
     await expect(person.messages).to_have_count(0)
 
 
+async def test_a_paste_of_a_hundred_thousand_characters_is_told_the_limit(visit: Visit) -> None:
+    person = await visit()
+    await expect(person.status).to_have_text("Connected")
+    await person.box.evaluate(
+        "(box) => { box.focus(); document.execCommand('insertText', false, 'x'.repeat(100_000)); }"
+    )
+    await expect(person.page.get_by_text("98,000 characters too many: 2,000 is the limit")).to_be_visible()
+    await expect(person.button("Send")).to_be_disabled()
+
+
 async def test_shift_and_enter_break_the_line(visit: Visit) -> None:
     person = await visit()
     await person.box.fill("Say: one")

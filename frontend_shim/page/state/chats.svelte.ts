@@ -1,9 +1,10 @@
 /** The list of chats: a page at a time, searched, renamed, deleted with time to think again. */
 
+import { Problem } from "../../src/errors.ts";
 import type { Conversation } from "../../src/resources.ts";
 import { say } from "../words/say.ts";
 import { notices } from "./notices.svelte.ts";
-import { client } from "./server.ts";
+import { client, persist } from "./server.ts";
 
 const PAGE = 30;
 /** Milliseconds until a deletion is more than a mark, and until a search is more than typing. */
@@ -116,10 +117,11 @@ class Chats {
 
   async #delete(id: string): Promise<void> {
     try {
-      await client.delete(id);
+      await persist(() => client.delete(id));
       this.forget(id);
     } catch (error) {
-      notices.complain(error);
+      if (error instanceof Problem && error.status === 404) this.forget(id);
+      else notices.complain(error);
     }
     this.#mark(id, false);
   }
