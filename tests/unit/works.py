@@ -283,10 +283,11 @@ async def working(
     *,
     clock: MovedClock | None = None,
     urls: Sequence[str] = (),
+    lock_wait_s: float = 0.01,
     **settings: Any,
 ) -> AsyncIterator[Works]:
     # No other process locks the file, except where a test says so and wants it to be noticed.
-    database = partial(DatabaseOptions, lock_wait_s=0.01)
+    database = partial(DatabaseOptions, lock_wait_s=lock_wait_s)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(serve_simulator(simulated or SimulatorOptions()))
         chosen = settings_of(folder, tuple(urls) or (url,), **settings)

@@ -175,11 +175,13 @@ async def pair(
     hub = Hub()
     (folder / "second").mkdir(mode=0o700)
     (folder / "second" / "chatserver.db").symlink_to(folder / "first" / "chatserver.db")
+    # Both write to one file.
+    together = partial(working, lock_wait_s=PATIENCE, **settings)
     with patch.object(composition, "MemoryBackplane", partial(MemoryBackplane, hub)):
         async with AsyncExitStack() as stack:
-            first = await stack.enter_async_context(working(folder / "first", simulated, **settings))
+            first = await stack.enter_async_context(together(folder / "first", simulated))
             url = await stack.enter_async_context(way(first.url))
-            second = await stack.enter_async_context(working(folder / "second", urls=(url,), **settings))
+            second = await stack.enter_async_context(together(folder / "second", urls=(url,)))
             both = Pair(hub, first, second)
             sharing = [asyncio.create_task(each.parts.peers.run()) for each in (first, second)]
             try:
