@@ -17,7 +17,7 @@ from chatserver.engine.queue import Order, Pace, Waiting
 from chatserver.engine.runner import Runner
 from chatserver.engine.shelf import Shelf
 from chatserver.engine.slots import Slot, Slots
-from chatserver.errors import Draining, Full, TooMany
+from chatserver.errors import ChatserverError, Draining, Full, TooMany
 from chatserver.generation.clock import Clock
 from chatserver.generation.feed import Feed, Place
 from chatserver.generation.principal import Principal
@@ -112,7 +112,11 @@ class Engine:
         task = asyncio.create_task(work, name="carry")
         self._carried.add(task)
         task.add_done_callback(self._carried.discard)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_nobody_waits_for)
+            raise
 
     @contextmanager
     def preparing(self, account: str) -> Iterator[None]:
@@ -432,6 +436,13 @@ class Engine:
 
 def _ignore(_job: Job) -> None:
     """Nobody wants to know."""
+
+
+def _nobody_waits_for(carried: asyncio.Task[Any]) -> None:
+    """Look at what became of it: a refusal is nobody's loss, but anything else has to be told."""
+    error = None if carried.cancelled() else carried.exception()
+    if error is not None and not isinstance(error, ChatserverError):
+        log.error("carried_in_vain", exc_info=error)
 
 
 async def _named_in_logs(job: Job, work: Coroutine[None, None, None]) -> None:

@@ -1,9 +1,10 @@
 import asyncio
+import gc
 from contextlib import ExitStack, suppress
 
 import pytest
 
-from chatserver.errors import Draining, Full
+from chatserver.errors import Draining, Full, StoreUnavailable
 from chatserver.generation.cursor import Cursor
 from chatserver.generation.ids import GENERATION, new_id
 from chatserver.generation.log import TokenLog
@@ -400,3 +401,28 @@ async def test_a_hundred_runs_that_end_in_every_way_leave_nothing(tmp_path) -> N
         assert all(feed.log.ended and feed.readers == 0 for feed in feeds)
         await check_at_rest(works)
         assert len(asyncio.all_tasks()) <= before
+
+
+async def test_a_refusal_that_nobody_waits_for_any_more_is_no_error(shared: Works):
+    refused, told = asyncio.Event(), []
+
+    async def work() -> None:
+        await refused.wait()
+        raise StoreUnavailable
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: told.append(context))
+    try:
+        asking = asyncio.create_task(shared.engine.carry(work()))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        # It remembers where it was cancelled, and so the work.
+        del asking
+        refused.set()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        gc.collect()
+    finally:
+        loop.set_exception_handler(None)
+    assert told == []
