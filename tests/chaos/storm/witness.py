@@ -30,6 +30,7 @@ class _Log:
     epochs: list[Position] = field(default_factory=list)
     #: The number of the last piece in Redis; None where Redis came back with what it had saved.
     top: int | None = 0
+    ended: bool = False
     #: Every piece that ever had a place, whatever has become of it.
     pieces: dict[Position, bytes] = field(default_factory=dict)
     #: Who wrote under which epoch.
@@ -89,9 +90,10 @@ class Witness:
                 await self._news.wait()
 
     def forget(self) -> list[str]:
-        """Whatever was watched so far has ended; gives what was seen that must never be."""
-        self.pieces += sum(len(log.pieces) for log in self._logs.values())
-        self._logs.clear()
+        """Keep only what hasn't ended here yet; gives what was seen that must never be."""
+        self.pieces += sum(len(log.pieces) for log in self._logs.values() if log.ended)
+        # Readers beside an owner may have an end that is only on its way to Redis.
+        self._logs = defaultdict(_Log, {name: log for name, log in self._logs.items() if not log.ended})
         crimes, self._crimes = self._crimes, []
         return crimes
 
@@ -148,6 +150,7 @@ class Witness:
             if known != piece.encode():
                 self._accuse(generation, f"two pieces at {log.position_of(number)}: {known!r}, {piece!r}")
         log.top = n + len(pieces) - 1
+        log.ended = pieces[-1].startswith('["end"')
 
     def _wrote(self, generation: str, log: _Log, epoch: int) -> None:
         if log.writers and epoch < max(log.writers):
