@@ -67,7 +67,7 @@ class Attempts:
         """Find out how to go on with what an earlier owner has shown; where that isn't safe, it is void."""
         assert job.record is not None
         beginning = beginning_of(job.feed.log, job.record.request)
-        if beginning is not None and await self.templates.go_on(job.model):
+        if beginning is not None and await self._goes_on(job.model):
             prompt = await self._prompt(job)
             rest = await self.prompts.going_on(prompt, beginning)
             if rest is not None:
@@ -76,6 +76,10 @@ class Attempts:
                 return rest
         self._make_anew(job)
         return None
+
+    async def _goes_on(self, model: str) -> bool | None:
+        # Readers would lose what they have seen, only because many ask the store at once.
+        return await self.patience.ask("template", lambda: self.templates.go_on(model))
 
     def _make_anew(self, job: Job) -> None:
         if job.feed.log.top > job.feed.log.begins_at:

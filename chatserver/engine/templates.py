@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TypeVar
 
-from chatserver.errors import StoreUnavailable
 from chatserver.generation.clock import Clock
 from chatserver.storage.probes import KeepProbe, Probes
 from chatserver.storage.writer import Writer
@@ -51,14 +50,11 @@ class Templates:
         self._open.pop(model, None)
 
     async def go_on(self, model: str) -> bool | None:
-        """Say whether a model goes on with a beginning; None where nobody knows, or it can't be read now."""
+        """Say whether a model goes on with a beginning; None where nobody knows."""
         version = self.version(model)
         if version is None or version in self._known:
             return self._known.get(version or "")
-        try:
-            found = await self._probes.continues(version, self._clock.wall_ms())
-        except StoreUnavailable:
-            return None
+        found = await self._probes.continues(version, self._clock.wall_ms())
         if found is not None:
             _put(self._known, version, found)
         return found
