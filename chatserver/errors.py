@@ -8,8 +8,8 @@ ChatserverError
 │   ├── Conflict ─ TurnInProgress, NothingToRegenerate, NotFailed, KeyReused
 │   ├── PreconditionFailed
 │   └── TooMany
-├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining, StoreUnavailable,
-│                         BackplaneUnavailable
+├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining, StoreUnavailable ─
+│                         StoreInDoubt, BackplaneUnavailable
 ├── UpstreamError         what a model server did to a generation ─ Unreachable, ModelNotFound,
 │                         BadUpstreamRequest, UpstreamBusy, FirstTokenTimeout, Stalled, BadUpstreamData,
 │                         NoDone
@@ -245,6 +245,15 @@ class StoreUnavailable(Unavailable):
 
     code = "store_unavailable"
     retry_after = 2
+
+
+class StoreInDoubt(StoreUnavailable):
+    """The database went away while this was stored: it may be there or not; ask again with the same key."""
+
+    # Not 503: that means that nothing was stored, and proxies repeat what got it.
+    status = 504
+    title = "Outcome unknown"
+    code = "store_in_doubt"
 
 
 class BackplaneUnavailable(Unavailable):

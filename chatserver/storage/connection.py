@@ -28,6 +28,9 @@ Work: TypeAlias = Callable[[Connection], Coroutine[Any, Any, T]]
 class Backend(Protocol):
     """A database of one kind. Whatever its driver raises comes through."""
 
+    #: What it says to a commit comes over a network, and may get lost.
+    distant: bool
+
     async def read(self, work: Work[T]) -> T:
         """Do the work on one consistent view."""
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Executable, Row, literal, make_url, select
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from chatserver.errors import ChatserverError, StartRefused, StoreUnavailable
+from chatserver.errors import ChatserverError, StartRefused, StoreInDoubt, StoreUnavailable
 from chatserver.settings import Settings
 from chatserver.storage.connection import Backend, Connection, Work
 from chatserver.storage.folder import DataFolder
@@ -66,8 +66,21 @@ class Database:
 
     async def write(self, work: Work[T]) -> T:
         """Do the work in one transaction. For the writer alone."""
-        with self._translated():
-            return await self._backend.write(work)
+        done = False
+
+        async def noted(connection: Connection) -> T:
+            nonlocal done
+            result = await work(connection)
+            done = True
+            return result
+
+        try:
+            with self._translated():
+                return await self._backend.write(noted)
+        except StoreUnavailable as error:
+            if done and self._backend.distant:
+                raise StoreInDoubt from error.__cause__
+            raise
 
     @contextmanager
     def _translated(self, unavailable: str | None = None) -> Iterator[None]:

@@ -64,6 +64,8 @@ async def connect(address: str, options: DatabaseOptions, **session: str) -> asy
 class PostgresDatabase:
     """A pool of connections that read, and one that writes."""
 
+    distant = True
+
     def __init__(self, address: str, options: DatabaseOptions) -> None:
         read_only = partial(connect, address, options, default_transaction_read_only="on")
         self._readers = _pool(read_only, options.readers, options.read_wait_s, "REPEATABLE READ")

@@ -66,6 +66,8 @@ def prepare_writer(engine: Engine, lock_wait_s: float) -> None:
 class SqliteDatabase:
     """A file: threads that read it, one that writes it, and a connection for glances."""
 
+    distant = False
+
     def __init__(self, path: Path, options: DatabaseOptions) -> None:
         prepare_readers = partial(prepare_reader, lock_wait_s=options.lock_wait_s)
         prepare_the_writer = partial(prepare_writer, lock_wait_s=options.lock_wait_s)

@@ -98,10 +98,11 @@ class Writer:
                 group = self._take()
                 try:
                     await self._write(group)
-                except StoreUnavailable:
+                except StoreUnavailable as error:
                     self._in_doubt = True
+                    self._refuse(group, type(error))
                     # Those behind would fare no better, and each try may take as long as a lock may.
-                    self._refuse([*group, *self._take_all()])
+                    self._refuse(self._take_all())
         finally:
             # Nothing is left here, unless this task itself was stopped or has failed.
             self._refuse([*group, *self._take_all()])
@@ -165,9 +166,9 @@ class Writer:
         self._waiting.clear()
         return waiting
 
-    def _refuse(self, group: list[_Waiting]) -> None:
+    def _refuse(self, group: list[_Waiting], error: type[StoreUnavailable] = StoreUnavailable) -> None:
         for waiting in group:
-            _answer(waiting, StoreUnavailable())
+            _answer(waiting, error())
 
 
 def _by_kind(commands: Sequence[Command[Any]]) -> dict[type[Command[Any]], list[int]]:

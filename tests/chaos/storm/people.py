@@ -31,7 +31,7 @@ _ONE_IN_STOPPED = 12
 _BEGUN = 10
 
 _LOST = (httpx.TransportError, WebSocketException, OSError, TimeoutError)
-_LATER = {503}
+_LATER = {503, 504}
 
 T = TypeVar("T")
 

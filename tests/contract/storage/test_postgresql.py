@@ -2,15 +2,19 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 from sqlalchemy import text
 
 from chatserver.commands.checks import check_database
-from chatserver.errors import ChatserverError, StoreUnavailable
+from chatserver.errors import ChatserverError, StoreInDoubt, StoreUnavailable
 from chatserver.settings import load
+from chatserver.storage.command import Command, Transaction
 from chatserver.storage.options import DatabaseOptions
 from tests.contract.storage.store import ALICE, begin, opened
+from tests.harness.postgres import Postgres
 
 _SESSIONS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'chatserver'"
 _IMPATIENT = DatabaseOptions(read_wait_s=0.5, lock_wait_s=0.3, connect_wait_s=0.5, statement_wait_s=0.3)
@@ -28,6 +32,32 @@ async def test_connections_that_were_cut_are_opened_anew_unnoticed(postgres, pos
         await store.conversation()
         assert await store.conversations.get(ALICE, conversation.id) == conversation
         assert len((await store.conversations.page(ALICE, 10, None)).items) == 2
+
+
+@dataclass(frozen=True)
+class CutBeforeItsCommit(Command[None]):
+    """Does its work, and then the connection ends before the commit is answered."""
+
+    postgres: Postgres
+
+    @classmethod
+    async def handle(
+        cls, transaction: Transaction, commands: Sequence["CutBeforeItsCommit"]
+    ) -> Sequence[None]:
+        [(pid,)] = await transaction.connection.execute(text("SELECT pg_backend_pid()"))
+        sql = commands[0].postgres.sql
+        await asyncio.to_thread(sql, f"SELECT pg_terminate_backend({pid}, 5000)")
+        return [None] * len(commands)
+
+
+async def test_of_what_was_being_committed_nobody_says_that_it_was_not_stored(
+    postgres, postgres_database
+) -> None:
+    async with opened(postgres_database) as store:
+        with pytest.raises(StoreInDoubt) as raised:
+            await store.submit(CutBeforeItsCommit(postgres))
+        assert raised.value.status == 504
+        await store.conversation()
 
 
 async def test_a_server_that_says_nothing_is_unavailable_in_time_and_recovers(
