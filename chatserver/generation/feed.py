@@ -75,6 +75,11 @@ class Feed:
         if self.log.top > before:
             self._changed()
 
+    def replace(self, log: TokenLog) -> None:
+        """Have another log from now on; who reads keeps what both have."""
+        self.log = log
+        self._changed()
+
     def end_as(self, stored: StoredLog) -> None:
         """Let it end as the store has it: with the end alone, where nothing else is missing."""
         mine, final = self.log, stored.position

@@ -6,6 +6,7 @@ from itertools import zip_longest
 
 from chatserver.errors import GapInLog
 from chatserver.generation.feed import Feed
+from chatserver.generation.log import TokenLog
 from chatserver.generation.pieces import Piece
 from chatserver.generation.position import Position
 
@@ -75,6 +76,12 @@ class Replica:
             self.hint(hint)
 
     def _merge(self, history: History) -> None:
+        mine = self._feed.log
+        if not history.epochs or self._is_stale(history.epochs[-1].epoch):
+            return
+        if any(begun not in history.epochs for begun in mine.begun()):
+            # Another log than the one that was followed: Redis had lost that, or an older state is back.
+            self._feed.replace(TokenLog())
         for begun, after in zip_longest(history.epochs, history.epochs[1:]):
             if not self._is_stale(begun.epoch):
                 self._feed.begin(begun.epoch, begun.n)
@@ -86,6 +93,9 @@ class Replica:
         try:
             match hint:
                 case Opened(epoch, n) if not self._is_stale(epoch):
+                    if epoch > self._feed.log.epoch + 1:
+                        # One between may have begun from less, so what is known may be void from before n on.
+                        return False
                     self._feed.begin(epoch, n)
                 case Appended(first, pieces) if not self._is_stale(first.epoch):
                     self._feed.append(first, pieces)

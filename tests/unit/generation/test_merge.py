@@ -104,14 +104,34 @@ def test_an_epoch_that_begins_beyond_what_is_known_asks_for_the_history():
 
 def test_what_an_older_owner_says_late_is_ignored():
     replica, feed = live("abc")
-    replica.hint(Opened(3, 2))
+    replica.hint(Opened(2, 2))
 
-    replica.hint(Opened(2, 3))
+    replica.hint(Opened(1, 3))
     replica.hint(appended(1, 3, "c"))
-    replica.hint(appended(2, 9, "x"))
+    replica.hint(appended(1, 9, "x"))
 
     assert text(feed) == "ab"
     assert not replica.behind
+
+
+def test_where_an_epoch_between_was_missed_the_history_is_read():
+    replica, feed = live("abc")
+    replica.hint(Opened(3, 2))
+
+    assert replica.behind
+    # The one between had begun from nothing, so that nothing of what was known is left.
+    replica.history(history("ABd", (2, 0), (3, 2)))
+    assert text(feed) == "ABd"
+
+
+def test_another_log_than_the_one_that_was_followed_takes_its_place():
+    replica, feed = live("ab")
+    replica.hint(Opened(2, 1))
+    replica.hint(appended(2, 2, "B"))
+
+    # An older state of Redis was put back, and taken up from there.
+    replica.history(history("abc", (1, 0), (3, 2)))
+    assert text(feed) == "abc"
 
 
 def test_an_epoch_makes_void_what_was_never_shared():
