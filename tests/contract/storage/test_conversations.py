@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -83,7 +84,8 @@ async def test_each_thing_that_changed_comes_once_as_it_is_now(store) -> None:
     assert question == accepted.message
     assert whole == await store.conversations.get(ALICE, conversation.id)
     assert (answer.content, answer.status) == ("All of it.", Status.COMPLETED)
-    assert generation == await store.generations.get(ALICE, accepted.generation.id)
+    # Its request may be large, and nobody who watches is shown it.
+    assert generation == replace(await store.generations.get(ALICE, accepted.generation.id), request={})
 
 
 async def test_changes_come_in_portions_without_a_gap(store) -> None:

@@ -16,7 +16,11 @@ from tests.harness.postgres import Postgres
 _OPTIONS = DatabaseOptions(connect_wait_s=1, statement_wait_s=0.2)
 #: Seconds in which everything here must have happened.
 _PATIENCE_S = 20
-_HOLDERS = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
+#: In one database: others serve others meanwhile.
+_HOLDERS = """
+    SELECT pid FROM pg_locks WHERE locktype = 'advisory'
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -39,13 +43,17 @@ async def kept(address: str) -> AsyncIterator[asyncio.Task[None]]:
             await keeping
 
 
-def cut(postgres: Postgres) -> None:
-    postgres.sql(f"SELECT pg_terminate_backend(pid) FROM ({_HOLDERS}) AS holders")
+def name_of(address: str) -> str:
+    return address.rpartition("/")[2]
 
 
-async def taken_again(postgres: Postgres, before: list[list[str]]) -> None:
+def cut(postgres: Postgres, database: str) -> None:
+    postgres.sql(f"SELECT pg_terminate_backend(pid) FROM ({_HOLDERS}) AS holders", database)
+
+
+async def taken_again(postgres: Postgres, database: str, before: list[list[str]]) -> None:
     async with asyncio.timeout(_PATIENCE_S):
-        while (holders := await asyncio.to_thread(postgres.sql, _HOLDERS)) in ([], before):
+        while (holders := await asyncio.to_thread(postgres.sql, _HOLDERS, database)) in ([], before):
             pass
     assert len(holders) == 1
 
@@ -83,10 +91,10 @@ async def test_databases_of_one_server_have_locks_of_their_own(
 
 async def test_a_lock_whose_connection_is_cut_is_taken_again(postgres, postgres_database) -> None:
     async with kept(postgres_database) as keeping:
-        before = postgres.sql(_HOLDERS)
+        before = postgres.sql(_HOLDERS, name_of(postgres_database))
         with structlog.testing.capture_logs() as lines:
-            cut(postgres)
-            await taken_again(postgres, before)
+            cut(postgres, name_of(postgres_database))
+            await taken_again(postgres, name_of(postgres_database), before)
         assert not keeping.done()
         with pytest.raises(StartRefused):
             await lock(postgres_database).__aenter__()
@@ -95,12 +103,12 @@ async def test_a_lock_whose_connection_is_cut_is_taken_again(postgres, postgres_
 
 async def test_a_connection_that_is_dead_without_a_word_is_noticed(postgres, postgres_database) -> None:
     async with kept(postgres_database) as keeping:
-        before = postgres.sql(_HOLDERS)
+        before = postgres.sql(_HOLDERS, name_of(postgres_database))
         with structlog.testing.capture_logs() as lines, postgres.frozen(int(before[0][0])):
             async with asyncio.timeout(_PATIENCE_S):
                 while not lines:  # noqa: ASYNC110 - it tells nobody but the log
                     await asyncio.sleep(0.01)
-        await taken_again(postgres, before)
+        await taken_again(postgres, name_of(postgres_database), before)
         assert not keeping.done()
 
 
@@ -111,7 +119,7 @@ async def test_who_finds_another_in_its_place_is_told(postgres, postgres_databas
         ours = f"{serving_lock.OUR_LOCKS}, {serving_lock.SERVING_LOCK}"
         waiting = asyncio.create_task(other.execute(f"SELECT pg_advisory_lock({ours})"))
         async with asyncio.timeout(_PATIENCE_S):
-            while len(await asyncio.to_thread(postgres.sql, _HOLDERS)) < 2:
+            while len(await asyncio.to_thread(postgres.sql, _HOLDERS, name_of(postgres_database))) < 2:
                 pass
         await asyncio.to_thread(
             postgres.sql,
