@@ -1,5 +1,6 @@
 import pytest
 
+from chatserver.errors import StoreUnavailable
 from tests.unit.works import MODEL, Works, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -34,11 +35,12 @@ async def test_a_model_that_is_known_is_not_to_be_asked(tmp_path) -> None:
         assert await templates.go_on(MODEL) is False
 
 
-async def test_while_the_store_is_away_nothing_is_known_of_what_was_never_read(tmp_path) -> None:
+async def test_while_the_store_is_away_what_was_read_once_is_known(tmp_path) -> None:
     async with working(tmp_path) as works:
         templates = works.parts.templates
         async with works.readers_busy():
-            assert await templates.go_on(MODEL) is None
+            with pytest.raises(StoreUnavailable):
+                await templates.go_on(MODEL)
         await templates.learn(version(works), continues=True)
         async with works.readers_busy():
             assert await templates.go_on(MODEL) is True
