@@ -145,15 +145,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         measures = await stack.enter_async_context(
             Measures(fleet, VocabularyFiles(folder.path / "vocabularies"), clock)
         )
-        prompts = Prompts(
-            fleet=fleet,
-            measures=measures,
-            messages=store.messages,
-            summaries=store.summaries,
-            ollama=settings.ollama,
-            generation=settings.generation,
-            context=settings.context,
-        )
+        prompts = _make_prompts(settings, store, fleet, measures)
         instances = Instances(store.database)
         peers = Peers(backplane, instances, store.generations, tick_s=_TICK_S, round_s=_ROUND_S)
         templates = Templates(fleet, Probes(store.database), store.writer, clock)
@@ -184,15 +176,8 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             probing=(probing := Probing(templates, engine, prompts)),
             checkpoints=Checkpoints(engine.jobs, store.writer, settings.store.checkpoint_ms / 1000),
             membership=(
-                membership := Membership(
-                    lease_s=settings.store.lease_s,
-                    peers=peers,
-                    instances=instances,
-                    writer=store.writer,
-                    clock=clock,
-                    engine=engine,
-                    generations=store.generations,
-                    take_in=partial(take_in, engine=engine, most_attempts=settings.generation.attempts),
+                membership := _make_membership(
+                    settings, store, peers=peers, instances=instances, engine=engine, clock=clock
                 )
             ),
             windows=redis.windows if redis else None,
@@ -202,9 +187,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         )
         if not peers.alone:
             await parts.membership.join()
-        metrics.watch_generations(engine.counts)
-        metrics.watch_queue(partial(_lanes, engine))
-        metrics.watch_slots(lambda: engine.slots_taken)
+        _watch(engine, metrics)
         await fleet.refresh()
         await _prepare(fleet, measures)
         # Last in, first out: what the runs have grown by is saved before they are stopped.
@@ -212,6 +195,12 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         stack.push_async_callback(parts.checkpoints.save)
         stack.push_async_callback(housekeeping.close)
         yield parts
+
+
+def _watch(engine: Engine, metrics: Metrics) -> None:
+    metrics.watch_generations(engine.counts)
+    metrics.watch_queue(partial(_lanes, engine))
+    metrics.watch_slots(lambda: engine.slots_taken)
 
 
 async def _open_backplane(stack: AsyncExitStack, settings: Settings) -> RedisBackplane | None:
@@ -348,6 +337,33 @@ def _make_engine(  # noqa: PLR0917 - the parts it is made of
         most_waiting=settings.limits.waiting,
         most_each=settings.limits.outstanding_per_user,
         make_runner=make_runner,
+    )
+
+
+def _make_prompts(settings: Settings, store: Store, fleet: Fleet, measures: Measures) -> Prompts:
+    return Prompts(
+        fleet=fleet,
+        measures=measures,
+        messages=store.messages,
+        summaries=store.summaries,
+        ollama=settings.ollama,
+        generation=settings.generation,
+        context=settings.context,
+    )
+
+
+def _make_membership(
+    settings: Settings, store: Store, *, peers: Peers, instances: Instances, engine: Engine, clock: Clock
+) -> Membership:
+    return Membership(
+        lease_s=settings.store.lease_s,
+        peers=peers,
+        instances=instances,
+        writer=store.writer,
+        clock=clock,
+        engine=engine,
+        generations=store.generations,
+        take_in=partial(take_in, engine=engine, most_attempts=settings.generation.attempts),
     )
 
 
