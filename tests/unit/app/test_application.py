@@ -151,7 +151,7 @@ async def test_it_is_ready_until_it_drains(tmp_path) -> None:
     async with working(tmp_path) as works:
         ready = await call(works.app, "GET", "/health/ready")
         assert (ready.status, ready.json["ok"]) == (200, True)
-        works.engine.draining = True
+        works.engine.drain()
         drained = await call(works.app, "GET", "/health/ready")
         assert (drained.status, drained.json["parts"]["work"]["detail"]) == (503, "draining")
         assert (await call(works.app, "GET", "/health/live")).status == 200

@@ -91,13 +91,12 @@ async def test_a_repeat_is_answered_even_where_new_work_is_refused(tmp_path, key
             await desk.hand_in(STALLED)
         assert (await desk.hand_in(STALLED, key)).body == first.body
         clock.move(61)
-        works.engine.draining = True
+        works.engine.drain()
         with pytest.raises(Draining):
             await desk.hand_in(STALLED)
         assert (await desk.hand_in(STALLED, key)).body == first.body
         with pytest.raises(KeyReused):
             await desk.hand_in("Something else", key)
-        works.engine.draining = False
         await works.clear()
 
 

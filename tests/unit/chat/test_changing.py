@@ -17,7 +17,7 @@ STALLED = "[[fault=stall]] [[tokens=8]]"
 async def check_at_rest(works: Works) -> None:
     await works.idle()
     assert list(works.engine.jobs()) == []
-    assert works.engine._slots.in_flight == 0  # nothing else tells
+    assert works.engine.slots_taken == 0
     await works.stats(in_flight=0)
 
 

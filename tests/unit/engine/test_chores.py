@@ -52,7 +52,7 @@ async def test_a_chore_is_answered_in_the_background_and_leaves_nothing_behind(a
 async def test_nobodys_allowance_is_touched(alone) -> None:
     chores = chores_of(alone)
     making = await begun(alone, chores)
-    assert alone.engine._unfinished[f"user {ALICE.user}"] == 0
+    assert alone.engine._jobs.unfinished(f"user {ALICE.user}") == 0
     making.cancel()
     await alone.clear()
 

@@ -236,7 +236,7 @@ async def test_what_could_not_be_stored_gives_its_room_and_its_slot_back(works) 
 async def test_while_draining_nothing_new_is_taken_and_nothing_that_waits_is_started(alone) -> None:
     running, waiting = await alone.accept(STALLED), await alone.accept()
     await alone.answering(running)
-    alone.engine.draining = True
+    alone.engine.drain()
     with pytest.raises(Draining):
         await alone.accept()
     alone.engine.cancel(running)
@@ -259,7 +259,7 @@ async def test_draining_tells_the_readers_of_all_that_goes_on_after_the_next_sta
 
 async def test_what_waits_can_be_cancelled_while_draining(alone) -> None:
     running, waiting = await alone.accept(STALLED), await alone.accept()
-    alone.engine.draining = True
+    alone.engine.drain()
     alone.engine.cancel(waiting)
     await check_ended(alone, waiting, Reason.CANCELLED)
     alone.engine.cancel(running)
@@ -269,7 +269,7 @@ async def test_what_waits_can_be_cancelled_while_draining(alone) -> None:
 async def test_draining_waits_for_no_run_that_waits_for_a_slot_again(alone) -> None:
     failing = await alone.accept("[[fault=status-503]]", lane=Lane.BACKGROUND)
     await alone.until(failing, lambda log: log.top > 0)
-    alone.engine.draining = True
+    alone.engine.drain()
     await alone.idle()
     record = await alone.record(failing)
     # It stays on disk for the next start.

@@ -107,7 +107,7 @@ async def test_what_expired_meanwhile_ends_as_expired(tmp_path) -> None:
     async with working(tmp_path, ollama__slots=1) as works:
         await works.accept(STALLED)
         waiting = await works.accept(STALLED, expires_in=0.001)
-        works.engine.draining = True
+        works.engine.drain()
         await works.engine.close()
     async with working(tmp_path, ollama__slots=2) as works:
         log = await works.ended(waiting)
