@@ -187,8 +187,9 @@ async def pair(
             try:
                 yield both
             finally:
+                await both.stops(first)
+                await both.stops(second)
+                # Last: what an instance leaves to the others takes a deadline's time where nobody shares it.
                 for task in sharing:
                     task.cancel()
                 await asyncio.gather(*sharing, return_exceptions=True)
-                await both.stops(first)
-                await both.stops(second)
