@@ -1,11 +1,11 @@
 """Messages: a tree by parent, read as branches, upwards and never more than asked for."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Any, TypeVar
 
-from sqlalchemy import CTE, Row, Select, func, literal, select, text
+from sqlalchemy import Integer, Row, Select, bindparam, func, literal, select, text
 
 from chatserver.errors import NotFound
 from chatserver.generation.principal import Principal
@@ -19,6 +19,42 @@ T = TypeVar("T")
 #: Levels below a named leaf that are searched for the newest message. No person writes that many.
 _DEEPEST = 100_000
 _TRANSCRIPT = text((files(__package__) / "queries" / "transcript.sql").read_text())
+
+# Made once: making what reads a page each time took as long as reading it.
+_LEAF = select(conversations.c.leaf).where(
+    conversations.c.id == bindparam("of_conversation"),
+    conversations.c.tenant == bindparam("of_tenant"),
+    conversations.c.user == bindparam("of_user"),
+)
+_PARENT = select(messages.c.parent).where(
+    messages.c.id == bindparam("of_message"), messages.c.conversation == bindparam("of_conversation")
+)
+_BESIDE = select(messages.c.id, messages.c.conversation, messages.c.parent).order_by(messages.c.id)
+_UNDER_PARENTS = _BESIDE.where(messages.c.parent.in_(bindparam("parents", expanding=True)))
+_ROOTS = _BESIDE.where(
+    messages.c.conversation.in_(bindparam("conversations", expanding=True)), messages.c.parent.is_(None)
+)
+
+
+def _select_upwards() -> Select[Any]:
+    """A message and those above it, newest first, at most as many as are wanted."""
+    branch = (
+        select(messages.c.id, messages.c.parent, literal(1).label("depth"))
+        .where(
+            messages.c.id == bindparam("of_message"),
+            messages.c.conversation == bindparam("of_conversation"),
+        )
+        .cte("branch", recursive=True)
+    )
+    branch = branch.union_all(
+        select(messages.c.id, messages.c.parent, branch.c.depth + 1)
+        .join(branch, messages.c.id == branch.c.parent)
+        .where(branch.c.depth < bindparam("wanted", type_=Integer))
+    )
+    return select_messages().join(branch, branch.c.id == messages.c.id).order_by(branch.c.depth)
+
+
+_UPWARDS = _select_upwards()
 
 #: A conversation and a parent in it; None is the root.
 Place = tuple[str, str | None]
@@ -35,11 +71,13 @@ class Messages:
 
         Newest page first, ascending inside a page; `next` is what to give as `before`.
         """
+        whose = {"of_tenant": principal.tenant, "of_user": principal.user, "of_conversation": conversation}
 
         async def read(connection: Connection) -> list[Message]:
-            current = await _current_leaf(connection, principal, conversation)
+            current = await _one(connection, _LEAF, whose)
             if before is not None:
-                start = await _parent(connection, conversation, before)
+                place = {"of_message": before, "of_conversation": conversation}
+                start = await _one(connection, _PARENT, place)
             elif leaf is not None:
                 start = await newest_below(connection, conversation, leaf)
                 if start is None:
@@ -76,35 +114,18 @@ async def load_messages(rows: Sequence[Row[Any]], connection: Connection) -> lis
 async def versions(connection: Connection, places: Iterable[Place]) -> dict[Place, list[str]]:
     """The messages under each place, in the order in which they were made."""
     found: dict[Place, list[str]] = defaultdict(list)
-    ids = select(messages.c.id, messages.c.conversation, messages.c.parent).order_by(messages.c.id)
-    parents = {parent for _, parent in places if parent is not None}
-    roots = {conversation for conversation, parent in places if parent is None}
-    for wanted, condition in (
-        (parents, messages.c.parent.in_(parents)),
-        (roots, messages.c.conversation.in_(roots) & messages.c.parent.is_(None)),
+    for query, name, wanted in (
+        (_UNDER_PARENTS, "parents", {parent for _, parent in places if parent is not None}),
+        (_ROOTS, "conversations", {conversation for conversation, parent in places if parent is None}),
     ):
         if wanted:
-            for row in await connection.execute(ids.where(condition)):
+            for row in await connection.execute(query, {name: list(wanted)}):
                 found[row.conversation, row.parent].append(row.id)
     return found
 
 
-async def _current_leaf(connection: Connection, principal: Principal, conversation: str) -> str | None:
-    query = select(conversations.c.leaf).where(
-        conversations.c.id == conversation,
-        conversations.c.tenant == principal.tenant,
-        conversations.c.user == principal.user,
-    )
-    return await _one(connection, query)
-
-
-async def _parent(connection: Connection, conversation: str, message: str) -> str | None:
-    query = select(messages.c.parent).where(messages.c.id == message, messages.c.conversation == conversation)
-    return await _one(connection, query)
-
-
-async def _one(connection: Connection, query: Select[T]) -> T:
-    row = (await connection.execute(query)).one_or_none()
+async def _one(connection: Connection, query: Select[T], wanted: Mapping[str, Any]) -> T:
+    row = (await connection.execute(query, wanted)).one_or_none()
     if row is None:
         raise NotFound
     value: T = row[0]
@@ -131,20 +152,5 @@ async def newest_below(connection: Connection, conversation: str, message: str) 
 async def _upwards(connection: Connection, conversation: str, start: str | None, limit: int) -> list[Message]:
     if start is None:
         return []
-    branch = _branch(conversation, start, limit)
-    query = select_messages().join(branch, branch.c.id == messages.c.id).order_by(branch.c.depth)
-    return await load_messages((await connection.execute(query)).all(), connection)
-
-
-def _branch(conversation: str, start: str, limit: int) -> CTE:
-    """The ids from `start` towards the root, numbered from 1, at most `limit` of them."""
-    branch = (
-        select(messages.c.id, messages.c.parent, literal(1).label("depth"))
-        .where(messages.c.id == start, messages.c.conversation == conversation)
-        .cte("branch", recursive=True)
-    )
-    return branch.union_all(
-        select(messages.c.id, messages.c.parent, branch.c.depth + 1)
-        .join(branch, messages.c.id == branch.c.parent)
-        .where(branch.c.depth < limit)
-    )
+    wanted = {"of_message": start, "of_conversation": conversation, "wanted": limit}
+    return await load_messages((await connection.execute(_UPWARDS, wanted)).all(), connection)
