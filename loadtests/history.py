@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import bindparam, insert, update
-
 from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id
 from chatserver.generation.principal import Principal
-from chatserver.storage.connection import Connection
-from chatserver.storage.database import Database
 from chatserver.storage.entries import Entries, title_rows
 from chatserver.storage.tables import conversations, generations, messages, search_entries
+from loadtests.filling import Filling
 
 #: Conversations of each kind of user; each kind has half of all conversations.
 FEW, MANY = 20, 200
@@ -27,17 +24,6 @@ _QUESTION_WORDS, _ANSWER_WORDS = 12, 60
 #: Of all messages, those of the longest conversation.
 _LONGEST_SHARE = 1 / 400
 _BEGUN_MS = 1_700_000_000_000
-
-_MOVE = (
-    update(conversations)
-    .where(conversations.c.id == bindparam("of_conversation"))
-    .values(
-        leaf=bindparam("new_leaf"),
-        change=bindparam("number"),
-        own_change=bindparam("number"),
-        active_at=bindparam("now"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -86,19 +72,20 @@ class Talk:
     leaf: str | None = None
     change: int = 1
     length: int = 0
+    active_at: int = _BEGUN_MS
 
 
 @dataclass
 class Rows:
-    """What is to be written next, in the order in which rows refer to each other."""
+    """What is to be written next."""
 
     messages: list[dict[str, Any]]
     generations: list[dict[str, Any]]
 
 
 class Historian:
-    def __init__(self, database: Database, size: Size, seed: int, tell: Callable[[str], None]) -> None:
-        self._database = database
+    def __init__(self, filling: Filling, size: Size, seed: int, tell: Callable[[str], None]) -> None:
+        self._filling = filling
         self._size = size
         self._tell = tell
         self._now = _BEGUN_MS
@@ -122,36 +109,32 @@ class Historian:
             yield [Talk(new_id(CONVERSATION), owner) for _, owner in places[at : at + _AT_ONCE]]
 
     async def _converse(self, talks: Sequence[Talk], turns: int) -> None:
-        entries = Entries()
-        await self._begin(talks)
-        rows = Rows([], [])
+        begun, entries, rows = self._now, Entries(), Rows([], [])
         for _ in range(turns):
             for talk in talks:
                 self._add_turn(talk, rows, entries)
             if len(rows.messages) >= _BATCH:
                 await self._save(rows, entries)
         await self._save(rows, entries)
-        await self._write(_MOVE, [self._moved(talk) for talk in talks])
+        titles = {talk.id: self.vocabulary.text(4) for talk in talks}
+        await self._filling.add(conversations, [self._held(talk, titles[talk.id], begun) for talk in talks])
+        found_by = title_rows((talk.owner, talk.id, titles[talk.id]) for talk in talks)
+        await self._filling.add(search_entries, list(found_by))
         self._tell(f"  {self._made:,} of {self._size.messages + self._size.longest:,} messages")
 
-    async def _begin(self, talks: Sequence[Talk]) -> None:
-        titles = {talk.id: self.vocabulary.text(4) for talk in talks}
-        started = [
-            {
-                "id": talk.id,
-                "tenant": talk.owner.tenant,
-                "user": talk.owner.user,
-                "title": titles[talk.id],
-                "change": 1,
-                "own_change": 1,
-                "created_at": self._now,
-                "active_at": self._now,
-            }
-            for talk in talks
-        ]
-        await self._write(insert(conversations), started)
-        found_by = list(title_rows((talk.owner, talk.id, titles[talk.id]) for talk in talks))
-        await self._write(insert(search_entries), found_by)
+    def _held(self, talk: Talk, title: str, begun: int) -> dict[str, Any]:
+        """Give the row of a conversation as its last turn left it."""
+        return {
+            "id": talk.id,
+            "tenant": talk.owner.tenant,
+            "user": talk.owner.user,
+            "title": title,
+            "leaf": talk.leaf,
+            "change": talk.change,
+            "own_change": talk.change,
+            "created_at": begun,
+            "active_at": talk.active_at,
+        }
 
     def _add_turn(self, talk: Talk, rows: Rows, entries: Entries) -> None:
         # A word that stands nowhere else, for the rarest search there is.
@@ -168,6 +151,7 @@ class Historian:
         self._made += 1
         talk.change += 1
         talk.length += 1
+        talk.active_at = self._now
         parent, talk.leaf = talk.leaf, new_id(MESSAGE)
         return {
             "id": talk.leaf,
@@ -192,7 +176,7 @@ class Historian:
             "reason": "completed",
             "lane": "interactive",
             "model": "llama",
-            "request": {},
+            "request": "{}",
             "epoch": 1,
             "attempts": 1,
             "cancel": False,
@@ -202,22 +186,12 @@ class Historian:
             "created_at": self._now,
         }
 
-    def _moved(self, talk: Talk) -> dict[str, Any]:
-        return {"of_conversation": talk.id, "new_leaf": talk.leaf, "number": talk.change, "now": self._now}
-
     async def _save(self, rows: Rows, entries: Entries) -> None:
-        await self._write(insert(messages), rows.messages)
-        await self._write(insert(generations), rows.generations)
-        await self._write(insert(search_entries), entries.rows)
+        await self._filling.add(messages, rows.messages)
+        await self._filling.add(generations, rows.generations)
+        await self._filling.add(search_entries, entries.rows)
         for written in (rows.messages, rows.generations, entries.rows):
             written.clear()
-
-    async def _write(self, statement: Any, rows: list[dict[str, Any]]) -> None:
-        async def work(connection: Connection) -> None:
-            await connection.execute(statement, rows)
-
-        if rows:
-            await self._database.write(work)
 
 
 def unique_word(conversation: str) -> str:

@@ -10,13 +10,11 @@ import random
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-import asyncpg
 
 from chatserver.generation.principal import Principal
 from chatserver.storage.conversations import Conversations
@@ -24,7 +22,8 @@ from chatserver.storage.database import Database
 from chatserver.storage.messages import Messages
 from chatserver.storage.options import DatabaseOptions
 from chatserver.storage.words import sought_in
-from loadtests.history import FEW, MANY, Historian, Size, unique_word
+from loadtests.filling import File, Fillable, Server
+from loadtests.history import FEW, MANY, Historian, Size, Vocabulary, unique_word
 from loadtests.measures import Curves, Figure, Plan, Requirement, Result, at_most, quantiles
 from tests.harness.postgres import running_postgres
 
@@ -33,14 +32,13 @@ PAIRS = 1
 MESSAGES = int(os.environ.get("LOADTESTS_HISTORY_MESSAGES", "100000"))
 #: Messages of a conversation on average.
 _EACH = 100
+_SIZE = Size(MESSAGES, MESSAGES // _EACH)
 #: Reads of each kind, of which the first warm up; what they may take, and the last page of all the longer.
 READS = 200
 _WARM_UP = 20
 MOST_MS = 10
 _FLAT = 1.5
 _PAGE = 50
-#: For writing, which a person doesn't wait for.
-_OPTIONS = DatabaseOptions(statement_wait_s=600)
 
 #: Kind -> milliseconds of each read.
 Taken = Mapping[str, Sequence[float]]
@@ -51,8 +49,9 @@ async def run(plan: Plan) -> Result:
     for number in range(1, plan.pairs + 1):
         for name, database in (("file", _file), ("PostgreSQL", _server)):
             plan.tell(f"  round {number} of {plan.pairs}, {name}: {MESSAGES:,} messages")
-            async with database() as (opened, settle):
-                found[name].append(await _measure(opened, settle, plan))
+            with database() as store:
+                longest = await _fill(store, plan)
+                found[name].append(await _measure(store, longest, plan))
     return evaluate(found)
 
 
@@ -89,31 +88,16 @@ def _at(share: float, milliseconds: Sequence[float]) -> float:
     return sorted(milliseconds)[round(share * (len(milliseconds) - 1))]
 
 
-@asynccontextmanager
-async def _file() -> AsyncIterator[tuple[Database, Callable[[], Awaitable[None]]]]:
-    async def settle() -> None:
-        """A file needs nothing done."""
-
+@contextmanager
+def _file() -> Iterator[Fillable]:
     with tempfile.TemporaryDirectory(prefix="loadtests-") as folder:
-        async with Database.open(Path(folder) / "history.db", _OPTIONS) as database:
-            yield database, settle
+        yield File(Path(folder) / "history.db")
 
 
-@asynccontextmanager
-async def _server() -> AsyncIterator[tuple[Database, Callable[[], Awaitable[None]]]]:
+@contextmanager
+def _server() -> Iterator[Fillable]:
     with running_postgres() as postgres:
-        address = postgres.address(postgres.create())
-        async with Database.open(address, _OPTIONS) as database:
-            yield database, partial(_vacuum, address)
-
-
-async def _vacuum(address: str) -> None:
-    """Do what a server does by itself after a while."""
-    connection = await asyncpg.connect(address)
-    try:
-        await connection.execute("VACUUM ANALYZE")
-    finally:
-        await connection.close()
+        yield Server(postgres.address(postgres.create()))
 
 
 @dataclass(frozen=True)
@@ -155,26 +139,29 @@ class _Reader:
         assert [item.id for item in page.items] == [conversation]
 
 
-async def _measure(database: Database, settle: Callable[[], Awaitable[None]], plan: Plan) -> Taken:
-    size = Size(MESSAGES, MESSAGES // _EACH)
-    counts = size.users()
-    owners = [Principal("default", f"user {number}") for number in range(len(counts))]
-    historian = Historian(database, size, plan.seed, plan.tell)
-    longest = await historian.write(owners)
-    await settle()
-    users = {
-        kind: [owner for owner, count in zip(owners, counts, strict=True) if count == kind]
-        for kind in (FEW, MANY)
-    }
-    reader = _Reader(
-        Conversations(database),
-        Messages(database),
-        users,
-        historian.vocabulary.words,
-        longest,
-        random.Random(plan.seed),
-    )
-    taken = await _taken(await _reads(reader))
+async def _fill(store: Fillable, plan: Plan) -> str:
+    async with store.filling() as filling:
+        return await Historian(filling, _SIZE, plan.seed, plan.tell).write(_owners())
+
+
+def _owners() -> Sequence[Principal]:
+    return [Principal("default", f"user {number}") for number in range(len(_SIZE.users()))]
+
+
+async def _measure(store: Fillable, longest: str, plan: Plan) -> Taken:
+    users: dict[int, list[Principal]] = defaultdict(list)
+    for owner, count in zip(_owners(), _SIZE.users(), strict=True):
+        users[count].append(owner)
+    async with Database.open(store.address, DatabaseOptions()) as database:
+        reader = _Reader(
+            Conversations(database),
+            Messages(database),
+            users,
+            Vocabulary(plan.seed).words,
+            longest,
+            random.Random(plan.seed),
+        )
+        taken = await _taken(await _reads(reader))
     for kind, milliseconds in taken.items():
         plan.tell(
             f"    {kind}: {_at(0.5, milliseconds):.2f} ms, 95 % within {_at(0.95, milliseconds):.2f} ms"
