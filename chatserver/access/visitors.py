@@ -26,7 +26,8 @@ class Visitors:
         if len(cookie_header) > _LONGEST_HEADER:
             return None
         # Read as browsers write it: cookies of other programs on this host come too, and obey no grammar.
-        user = self._signer.read(cookie_parser(cookie_header).get(COOKIE, ""))
+        cookie = cookie_parser(cookie_header).get(COOKIE) if cookie_header else None
+        user = self._signer.read(cookie) if cookie else None
         return Principal(TENANT, user.decode()) if user else None
 
     def welcome(self) -> tuple[Principal, str]:
