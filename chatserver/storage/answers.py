@@ -20,10 +20,14 @@ _TOUCH = (
         title=func.coalesce(
             conversations.c.title, bindparam("first_title", type_=conversations.c.title.type)
         ),
+        change=bindparam("newest"),
         own_change=bindparam("number"),
         active_at=bindparam("now"),
     )
 )
+
+
+_ADD_MESSAGES, _ADD_GENERATIONS = insert(messages), insert(generations)
 
 
 class NewAnswer(Protocol):
@@ -85,10 +89,12 @@ class Answers:
         return generation
 
     async def save(self, transaction: Transaction) -> None:
-        await transaction.write(insert(messages), self.messages)
-        await transaction.write(insert(generations), self._generations)
+        await transaction.write(_ADD_MESSAGES, self.messages)
+        await transaction.write(_ADD_GENERATIONS, self._generations)
+        newest = [{"newest": self._numbering.newest(conversation)} for conversation in self._touched]
+        touched = zip(self._touched.values(), newest, strict=True)
+        await transaction.write(_TOUCH, [row | number for row, number in touched])
         await self._numbering.save(transaction)
-        await transaction.write(_TOUCH, list(self._touched.values()))
 
     def _add_message(self, command: NewAnswer, question: str, depth: int | None) -> None:
         self.messages.append(

@@ -11,10 +11,12 @@ from sqlalchemy import bindparam, insert, select, tuple_
 from chatserver.errors import ChatserverError, Invalid, KeyReused, NotFound
 from chatserver.generation.ids import CONVERSATION, is_id
 from chatserver.generation.principal import Principal
+from chatserver.storage.among import among
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
 from chatserver.storage.entries import enter_titles
+from chatserver.storage.gathering import Gathering
 from chatserver.storage.keys import Keys, Known
 from chatserver.storage.messages import load_messages
 from chatserver.storage.records import Change, Conversation, Created, Idempotency, Page, Stored
@@ -31,12 +33,13 @@ from chatserver.storage.tables import conversations, generations, messages
 from chatserver.storage.words import Sought, key_of
 
 _MILLISECONDS = re.compile(r"0|[1-9][0-9]{0,14}")
-#: Asked for with every turn: making the query each time took twice as long as finding the row.
+#: Made once: making the query each time took twice as long as finding the row.
 _ONE = select_conversations().where(
     conversations.c.id == bindparam("of_conversation"),
     conversations.c.tenant == bindparam("of_tenant"),
     conversations.c.user == bindparam("of_user"),
 )
+_SOME = select_conversations().where(among(conversations.c.id, "ids"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +114,21 @@ def _begun(command: CreateConversation) -> Conversation:
 class Conversations:
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Asked for with every turn, and turns come together.
+        self._asked = Gathering(self._some)
 
     async def get(self, principal: Principal, conversation: str) -> Conversation:
-        return await self._database.glance(
-            lambda connection: find_conversation(connection, principal, conversation)
-        )
+        found = await self._asked.find(conversation)
+        if found is None or found.principal != principal:
+            raise NotFound
+        return found
+
+    async def _some(self, ids: Collection[str]) -> dict[str, Conversation]:
+        async def read(connection: Connection) -> dict[str, Conversation]:
+            rows = await connection.execute(_SOME, {"ids": list(ids)})
+            return {row.id: conversation_of(row) for row in rows}
+
+        return await self._database.glance(read)
 
     async def page(
         self, principal: Principal, limit: int, cursor: str | None, sought: Sequence[Sought] = ()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import bindparam, delete, insert, select
 
 from chatserver.generation.principal import Principal
+from chatserver.storage.among import among
 from chatserver.storage.command import Transaction
 from chatserver.storage.connection import Connection
 from chatserver.storage.tables import conversations, messages, search_entries
@@ -25,8 +26,11 @@ _COMPARED = 32
 _ENTERED = 200
 
 _EARLIER = select(search_entries.c.conversation, search_entries.c.number, search_entries.c.words).where(
-    search_entries.c.number > _TITLE, search_entries.c.number <= _COMPARED
+    among(search_entries.c.conversation, "ids"),
+    search_entries.c.number > _TITLE,
+    search_entries.c.number <= _COMPARED,
 )
+_ENTER = insert(search_entries)
 _FORGET_TITLE = delete(search_entries).where(
     search_entries.c.conversation == bindparam("of_conversation"), search_entries.c.number == _TITLE
 )
@@ -49,8 +53,7 @@ class Entries:
     async def load(cls, connection: Connection, conversations: Iterable[str]) -> Self:
         entries, wanted = cls(), set(conversations)
         if wanted:
-            query = _EARLIER.where(search_entries.c.conversation.in_(wanted))
-            for row in await connection.execute(query):
+            for row in await connection.execute(_EARLIER, {"ids": list(wanted)}):
                 entries._known[row.conversation].update(row.words.split())
                 entries._newest[row.conversation] = max(entries._newest[row.conversation], row.number)
         return entries
@@ -67,12 +70,12 @@ class Entries:
         self.rows.append(_row(conversation, number, words))
 
     async def save(self, transaction: Transaction) -> None:
-        await transaction.write(insert(search_entries), self.rows)
+        await transaction.write(_ENTER, self.rows)
 
 
 async def enter_titles(transaction: Transaction, titles: Sequence[Title]) -> None:
     """Make conversations findable by their first titles."""
-    await transaction.write(insert(search_entries), list(title_rows(titles)))
+    await transaction.write(_ENTER, list(title_rows(titles)))
 
 
 async def replace_titles(transaction: Transaction, titles: Sequence[Title]) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Integer, Row, Select, bindparam, func, literal, select, t
 
 from chatserver.errors import NotFound
 from chatserver.generation.principal import Principal
+from chatserver.storage.among import among
 from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
 from chatserver.storage.records import Counted, Message, Page, Said, Transcript
@@ -30,10 +31,8 @@ _PARENT = select(messages.c.parent).where(
     messages.c.id == bindparam("of_message"), messages.c.conversation == bindparam("of_conversation")
 )
 _BESIDE = select(messages.c.id, messages.c.conversation, messages.c.parent).order_by(messages.c.id)
-_UNDER_PARENTS = _BESIDE.where(messages.c.parent.in_(bindparam("parents", expanding=True)))
-_ROOTS = _BESIDE.where(
-    messages.c.conversation.in_(bindparam("conversations", expanding=True)), messages.c.parent.is_(None)
-)
+_UNDER_PARENTS = _BESIDE.where(among(messages.c.parent, "ids"))
+_ROOTS = _BESIDE.where(among(messages.c.conversation, "ids"), messages.c.parent.is_(None))
 
 
 def _select_upwards() -> Select[Any]:
@@ -114,12 +113,11 @@ async def load_messages(rows: Sequence[Row[Any]], connection: Connection) -> lis
 async def versions(connection: Connection, places: Iterable[Place]) -> dict[Place, list[str]]:
     """The messages under each place, in the order in which they were made."""
     found: dict[Place, list[str]] = defaultdict(list)
-    for query, name, wanted in (
-        (_UNDER_PARENTS, "parents", {parent for _, parent in places if parent is not None}),
-        (_ROOTS, "conversations", {conversation for conversation, parent in places if parent is None}),
-    ):
+    parents = {parent for _, parent in places if parent is not None}
+    roots = {conversation for conversation, parent in places if parent is None}
+    for query, wanted in ((_UNDER_PARENTS, parents), (_ROOTS, roots)):
         if wanted:
-            for row in await connection.execute(query, {name: list(wanted)}):
+            for row in await connection.execute(query, {"ids": list(wanted)}):
                 found[row.conversation, row.parent].append(row.id)
     return found
 

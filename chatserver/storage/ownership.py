@@ -10,6 +10,7 @@ from chatserver.errors import NotFound
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Reason, Status
+from chatserver.storage.among import among
 from chatserver.storage.command import Transaction
 from chatserver.storage.connection import Connection
 from chatserver.storage.numbering import Numbering
@@ -34,7 +35,9 @@ _STATES = select(
             *("conversation", "message", "purpose", "reason", "sha256", "final_epoch", "final_n", "ended_at"),
         )
     )
-).order_by(generations.c.id)
+)
+# Locked in one order, where a database has row locks.
+_LOCKED = _STATES.where(among(generations.c.id, "ids")).order_by(generations.c.id).with_for_update()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,6 @@ class States:
 
     @classmethod
     async def load(cls, connection: Connection, ids: Sequence[str]) -> Self:
-        # Locked in one order, where a database has row locks.
-        query = _STATES.where(generations.c.id.in_(set(ids))).with_for_update()
         states = [
             State(
                 id=row.id,
@@ -86,7 +87,7 @@ class States:
                 message=row.message,
                 end=_end_of(row),
             )
-            for row in await connection.execute(query)
+            for row in await connection.execute(_LOCKED, {"ids": list(set(ids))})
         ]
         held = {state.conversation for state in states if state.conversation is not None}
         return cls({state.id: state for state in states}, await Numbering.load(connection, held))

@@ -11,6 +11,7 @@ from chatserver.errors import ChatserverError, Invalid, NotFound, TurnInProgress
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import UNFINISHED, Lane, Status
 from chatserver.storage.accepting import Accepting
+from chatserver.storage.among import among
 from chatserver.storage.answers import Answers
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
@@ -25,14 +26,25 @@ from chatserver.storage.rows import (
 )
 from chatserver.storage.tables import conversations, generations, messages
 
-_PARENTS = select(
-    messages.c.id,
-    messages.c.conversation,
-    messages.c.role,
-    messages.c.depth,
-    generations.c.id.label("generation"),
-    generations.c.status,
-).outerjoin(generations, generations.c.message == messages.c.id)
+_PARENTS = (
+    select(
+        messages.c.id,
+        messages.c.conversation,
+        messages.c.role,
+        messages.c.depth,
+        generations.c.id.label("generation"),
+        generations.c.status,
+    )
+    .outerjoin(generations, generations.c.message == messages.c.id)
+    .where(among(messages.c.id, "ids"))
+)
+# Locked in one order, where a database has row locks.
+_TARGETS = (
+    select_conversations()
+    .where(among(conversations.c.id, "ids"))
+    .order_by(conversations.c.id)
+    .with_for_update()
+)
 
 
 class Current(Enum):
@@ -122,18 +134,19 @@ class _Plan:
     @classmethod
     async def load(cls, connection: Connection, commands: Sequence[AcceptTurn]) -> Self:
         ids = {command.conversation for command in commands}
-        query = select_conversations().where(conversations.c.id.in_(ids))
-        # Locked in one order, where a database has row locks.
-        rows = (await connection.execute(query.order_by(conversations.c.id).with_for_update())).all()
+        rows = (await connection.execute(_TARGETS, {"ids": list(ids)})).all()
         # Only now: the same turn may just have been accepted by another process.
         accepting = await Accepting.load(connection, commands)
         targets = {row.id: _Target(Principal(row.tenant, row.user), row.leaf) for row in rows}
         numbering = Numbering({row.id: row.change for row in rows})
         named = {command.parent for command in commands if isinstance(command.parent, str)}
         parents = await _load_parents(connection, named | {row.leaf for row in rows if row.leaf})
+        # What has no leaf has no messages, and nothing to be found by either.
+        begun = {row.id for row in rows if row.leaf}
         places = {(parent.conversation, message) for message, parent in parents.items()}
-        beside = await versions(connection, places | {(conversation, None) for conversation in targets})
-        entries = await Entries.load(connection, targets)
+        anew = {command.conversation for command in commands if command.parent is None} & begun
+        beside = await versions(connection, places | {(conversation, None) for conversation in anew})
+        entries = await Entries.load(connection, begun)
         return cls(
             accepting=accepting,
             targets=targets,
@@ -216,7 +229,7 @@ class _Plan:
 async def _load_parents(connection: Connection, ids: set[str]) -> dict[str, _Parent]:
     if not ids:
         return {}
-    rows = await connection.execute(_PARENTS.where(messages.c.id.in_(ids)))
+    rows = await connection.execute(_PARENTS, {"ids": list(ids)})
     return {
         row.id: _Parent(row.conversation, row.role, row.depth, row.generation, row.status) for row in rows
     }

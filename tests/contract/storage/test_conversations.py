@@ -123,3 +123,17 @@ async def test_what_readers_get_is_of_one_moment(store) -> None:
 
     writing = asyncio.ensure_future(write())
     await asyncio.gather(read(), writing)
+
+
+async def test_conversations_that_are_asked_for_together_are_each_only_their_owners(store) -> None:
+    own, other = await store.conversation(), await store.conversation(BOB)
+    get = store.conversations.get
+    found = await asyncio.gather(
+        get(ALICE, own.id),
+        get(ALICE, other.id),
+        get(BOB, other.id),
+        get(ALICE, "conv_none"),
+        return_exceptions=True,
+    )
+
+    assert [getattr(each, "id", type(each)) for each in found] == [own.id, NotFound, other.id, NotFound]
