@@ -30,7 +30,7 @@ from chatserver.api.page import Page
 from chatserver.api.problems import PROBLEM_HANDLERS, Problems, RequestId
 from chatserver.api.reference import WEBSOCKET_PATH, api_of
 from chatserver.api.streams import Streams
-from chatserver.app.middleware import CountRequests, ShortWay
+from chatserver.app.middleware import CountRequests
 from chatserver.app.parts import Parts
 from chatserver.chat.accepting import Accepting
 from chatserver.chat.again import Again
@@ -135,7 +135,6 @@ def _around(operations: Iterable[Operation[Any, Any, Any]], socket: Socket, part
     app = Starlette(
         routes=[*Handbook(api_of(operations)).routes, WebSocketRoute(WEBSOCKET_PATH, socket.serve)],
         middleware=[
-            Middleware(ShortWay),
             Middleware(SecurityHeaders),
             Middleware(RequestId),
             Middleware(CountRequests, metrics=parts.metrics),

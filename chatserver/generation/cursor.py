@@ -35,17 +35,14 @@ class Cursor:
         self._feed.leave(self)
 
     @property
-    def generation(self) -> str:
-        return self._feed.generation
-
-    @property
     def at_end(self) -> bool:
         return self._feed.log.ended and self.position == self._feed.log.position
 
     @property
     def expects_more(self) -> bool:
         """Whether this process goes on with what this reader hasn't read to its end."""
-        return not (self._feed.parked or self.at_end)
+        feed = self._feed
+        return not (feed.parked or (feed.log.ended and self.at_end))
 
     def read(self) -> Batch | None:
         """What is new since the last read, or None. Never waits, and never gives anything twice."""

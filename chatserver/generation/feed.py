@@ -27,8 +27,8 @@ class Batch:
 
     def __init__(self, entries: list[Entry]) -> None:
         self.entries = entries
-        #: Filled by the transports, once per form.
-        self.encoded: dict[str, Any] = {}
+        #: Filled by the transports.
+        self.encoded: Any = None
 
 
 class Listener(Protocol):

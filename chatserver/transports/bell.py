@@ -18,6 +18,11 @@ class Bell:
         self._rung = False
         self._waiter: asyncio.Future[None] | None = None
 
+    @property
+    def has_waiter(self) -> bool:
+        """Somebody waits, and has no reason yet to wake."""
+        return self._waiter is not None and not self._waiter.done()
+
     def ring(self) -> None:
         self._rung = True
         if self._waiter is not None and not self._waiter.done():

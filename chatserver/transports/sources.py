@@ -16,12 +16,13 @@ from chatserver.chat.work import Work
 from chatserver.errors import MalformedPosition, NotFound, StoreUnavailable
 from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Batch, Feed
+from chatserver.generation.pieces import Piece
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
 from chatserver.storage.conversations import Conversations
 from chatserver.storage.records import Change, Conversation, Generation, Message
 from chatserver.wire import sse
-from chatserver.wire.frames import frame_json, piece_type, queued_frame
+from chatserver.wire.frames import frame_event, frame_json, piece_type, queued_frame
 
 #: Changes read at a time; the rest follows at once.
 _CHANGES = 100
@@ -29,29 +30,77 @@ _CHANGES = 100
 _READ_AGAIN_S = 0.5
 
 
-class Encoded:
-    """A frame as JSON; its other forms are made when first asked for, and shared."""
+class Encoded(Protocol):
+    """A frame as each transport sends it."""
 
-    __slots__ = ("_sse", "_text", "json", "position", "type")
+    @property
+    def type(self) -> str: ...
+
+    @property
+    def position(self) -> str | None: ...
+
+    @property
+    def json(self) -> bytes: ...
+
+    @property
+    def text(self) -> str: ...
+
+    @property
+    def sse(self) -> bytes: ...
+
+
+class EncodedFrame:
+    """A frame of no log, for one reader."""
 
     def __init__(self, kind: str, json: bytes, position: str | None) -> None:
         self.type = kind
         self.json = json
         self.position = position
+
+    @property
+    def text(self) -> str:
+        return self.json.decode()
+
+    @property
+    def sse(self) -> bytes:
+        return sse.event(self.type, self.json, self.position)
+
+
+class EncodedPiece:
+    """The frame of a piece. Each form is made when first asked for, and shared by all readers."""
+
+    __slots__ = ("_generation", "_json", "_piece", "_position", "_sse")
+
+    def __init__(self, generation: str, position: Position, piece: Piece) -> None:
+        self._generation = generation
+        self._position = position
+        self._piece = piece
+        self._json: bytes | None = None
         self._sse: bytes | None = None
-        self._text: str | None = None
+
+    @property
+    def type(self) -> str:
+        return piece_type(self._piece)
+
+    @property
+    def position(self) -> str:
+        return str(self._position)
+
+    @property
+    def json(self) -> bytes:
+        if self._json is None:
+            self._json = frame_json(self._generation, self._position, self._piece)
+        return self._json
+
+    @property
+    def text(self) -> str:
+        return self.json.decode()
 
     @property
     def sse(self) -> bytes:
         if self._sse is None:
-            self._sse = sse.event(self.type, self.json, self.position)
+            self._sse = frame_event(self._generation, self._position, self._piece)
         return self._sse
-
-    @property
-    def text(self) -> str:
-        if self._text is None:
-            self._text = self.json.decode()
-        return self._text
 
 
 class Source(Protocol):
@@ -74,6 +123,9 @@ class Source(Protocol):
     async def read(self) -> Sequence[Encoded]:
         """Give what is new; nothing twice."""
 
+    def glance(self) -> Sequence[Encoded]:
+        """Give what is new and can be had without waiting; where that is nothing, `read` may know more."""
+
 
 #: Opens a source for whoever is to be told of news.
 Opener = Callable[[Callable[[], None]], Source]
@@ -82,6 +134,7 @@ Opener = Callable[[Callable[[], None]], Source]
 class GenerationSource:
     def __init__(self, feed: Feed, after: Position, on_news: Callable[[], None]) -> None:
         self._cursor = Cursor(feed, after, on_news)
+        self._generation = feed.generation
 
     @property
     def after(self) -> str:
@@ -103,14 +156,18 @@ class GenerationSource:
         self._cursor.__exit__()
 
     async def read(self) -> Sequence[Encoded]:
+        return self.glance() or self._place()
+
+    def glance(self) -> Sequence[Encoded]:
         batch = self._cursor.read()
-        if batch is not None:
-            return encoded(self._cursor.generation, batch)
+        return () if batch is None else encoded(self._generation, batch)
+
+    def _place(self) -> Sequence[Encoded]:
         place = self._cursor.place()
         if place is None:
             return ()
-        frame = queued_frame(self._cursor.generation, place)
-        return (Encoded("queued", orjson.dumps(frame), None),)
+        frame = queued_frame(self._generation, place)
+        return (EncodedFrame("queued", orjson.dumps(frame), None),)
 
 
 @dataclass(frozen=True)
@@ -165,6 +222,9 @@ class ConversationSource:
         if self._again is not None:
             self._again.cancel()
 
+    def glance(self) -> Sequence[Encoded]:
+        return ()
+
     async def read(self) -> Sequence[Encoded]:
         if not self._news:
             return ()
@@ -211,14 +271,14 @@ class ConversationSource:
         # The reader has seen more than there is: what it knows is of another time.
         self._after = now.change
         frame = {"type": "reset", "conversation": now.id, "id": now.change}
-        return (Encoded("reset", orjson.dumps(frame), str(now.change)),)
+        return (EncodedFrame("reset", orjson.dumps(frame), str(now.change)),)
 
     def _deleted(self) -> Sequence[Encoded]:
         self.ended = True
         # Its numbers are gone with it: this one is only beyond all that were seen.
         self._after = int(self.after) + 1
         frame = {"type": "deleted", "conversation": self._conversation.id, "id": self._after}
-        return (Encoded("deleted", orjson.dumps(frame), self.after),)
+        return (EncodedFrame("deleted", orjson.dumps(frame), self.after),)
 
     async def _now(self) -> Conversation:
         return await self._sources.conversations.get(self._conversation.principal, self._conversation.id)
@@ -231,7 +291,7 @@ class ConversationSource:
             # Under a name of its own, because a resource has an id too.
             "resource": self._resource(change.item).model_dump(),
         }
-        return Encoded(change.kind, orjson.dumps(frame), str(change.number))
+        return EncodedFrame(change.kind, orjson.dumps(frame), str(change.number))
 
     def _resource(
         self, item: Message | Generation | Conversation
@@ -245,12 +305,10 @@ class ConversationSource:
 
 def encoded(generation: str, batch: Batch) -> Sequence[Encoded]:
     """Encode a batch; readers who share it share this too."""
-    frames: list[Encoded] | None = batch.encoded.get("frames")
+    frames: list[EncodedPiece] | None = batch.encoded
     if frames is None:
-        frames = batch.encoded["frames"] = [
-            Encoded(piece_type(piece), frame_json(generation, position, piece), str(position))
-            for position, piece in batch.entries
-        ]
+        frames = [EncodedPiece(generation, position, piece) for position, piece in batch.entries]
+        batch.encoded = frames
     return frames
 
 

@@ -4,8 +4,9 @@ A response of our own instead of sse-starlette's: see ARCHITECTURE.md for what t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 import orjson
 from starlette.responses import Response
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from chatserver.transports.bell import Bell, Pulse, told
 from chatserver.transports.readers import Readers
-from chatserver.transports.sources import Opener
+from chatserver.transports.sources import Encoded, Opener, Source
 from chatserver.wire import sse
 
 _HEADERS = {
@@ -23,8 +24,18 @@ _HEADERS = {
 }
 _HEARTBEAT = sse.event("heartbeat", b"{}")
 
-#: Where a scope has the way past the middleware, which only changes heads.
-PAST_MIDDLEWARE = "chatserver.past_middleware"
+#: Where a scope has its outlet, if the server gives one.
+OUTLET = "chatserver.outlet"
+
+
+class Outlet(Protocol):
+    """The short way out for pieces of a body that has begun: no message, no coroutine, no middleware."""
+
+    @property
+    def free(self) -> bool:
+        """The client is there, and its socket isn't full: what is written now needn't be waited for."""
+
+    def write(self, piece: bytes) -> None: ...
 
 
 class EventStream(Response):
@@ -56,18 +67,24 @@ class EventStream(Response):
             # Refused, where there are too many, before the response has begun.
             with self._readers.reading("sse", bell.ring, expected=bool(self._prelude)):
                 await send(start)
-                await self._stream(bell, receive, scope.get(PAST_MIDDLEWARE, send))
+                await self._stream(bell, receive, send, scope.get(OUTLET))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _stream(self, bell: Bell, receive: Receive, send: Send) -> None:
+    async def _stream(self, bell: Bell, receive: Receive, send: Send, outlet: Outlet | None) -> None:
         hello = sse.event("hello", orjson.dumps({"heartbeat": told(self._heartbeat)}))
         await send({"type": "http.response.body", "body": self._prelude + hello, "more_body": True})
+        quick = _Quick(bell, outlet) if outlet else None
         async with _until_gone(receive, bell.ring) as gone:
-            with self._open_source(bell.ring) as source, Pulse(self._heartbeat, bell.ring) as pulse:
+            with (
+                self._open_source(quick.hear if quick else bell.ring) as source,
+                Pulse(self._heartbeat, bell.ring) as pulse,
+            ):
+                if quick:
+                    quick.source = source
 
                 async def write() -> None:
                     while True:
-                        body = b"".join([frame.sse for frame in await source.read()])
+                        body = _joined(await source.read())
                         if pulse.take():
                             body += _HEARTBEAT
                         if body:
@@ -79,8 +96,45 @@ class EventStream(Response):
                             return
 
                 # In a task of its own: each step of a task goes through all coroutines around it, here
-                # those of the server, of the middleware and of the routes (6 of 66 µs a token).
+                # those of the server, of the middleware and of the routes.
                 await asyncio.create_task(write(), name="sse writer")
+
+
+class _Quick:
+    """Writes news for a writer that waits and needn't be woken for them, as nearly all tokens come.
+
+    Waking its task, and sending as applications do, took a sixth of a token's time.
+    """
+
+    __slots__ = ("_bell", "_due", "_loop", "_outlet", "source")
+
+    def __init__(self, bell: Bell, outlet: Outlet) -> None:
+        self._bell = bell
+        self._outlet = outlet
+        self._loop = asyncio.get_running_loop()
+        self._due = False
+        self.source: Source | None = None
+
+    def hear(self) -> None:
+        """Take note of news; called in the middle of an append."""
+        if not self._due:
+            self._due = True
+            self._loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._due = False
+        # While the writer has a reason of its own to wake, or something in its hands, order is its business.
+        if self.source is not None and self._bell.has_waiter and self._outlet.free:
+            frames = self.source.glance()
+            if frames:
+                self._outlet.write(_joined(frames))
+                if self.source.expects_more:
+                    return
+        self._bell.ring()
+
+
+def _joined(frames: Sequence[Encoded]) -> bytes:
+    return frames[0].sse if len(frames) == 1 else b"".join([frame.sse for frame in frames])
 
 
 @asynccontextmanager

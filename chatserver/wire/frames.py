@@ -7,6 +7,7 @@ import orjson
 from chatserver.generation.feed import Place
 from chatserver.generation.pieces import Delta, Ending, Fault, Piece, Reset, Started, ToolCalls, Usage
 from chatserver.generation.position import Position
+from chatserver.wire import sse
 
 Frame = dict[str, Any]
 
@@ -28,21 +29,20 @@ def piece_type(piece: Piece) -> str:
     return _TYPES[type(piece)]
 
 
-def delta_json(generation: str, position: Position, delta: Delta) -> bytes:
-    """Encode as `frame_of` would; nearly all frames are deltas, and this is three times as fast."""
-    return b'{"type":"delta","generation":"%b","id":"%d.%d","channel":"%b","text":%b}' % (
-        generation.encode(),
-        position.epoch,
-        position.n,
-        delta.channel.encode(),
-        orjson.dumps(delta.text),
-    )
-
-
 def frame_json(generation: str, position: Position, piece: Piece) -> bytes:
     if isinstance(piece, Delta):
-        return delta_json(generation, position, piece)
+        # As `frame_of` would be encoded; nearly all frames are deltas, and this is three times as fast.
+        facts = (generation.encode(), *position, piece.channel.encode(), orjson.dumps(piece.text))
+        return _DELTA % facts
     return orjson.dumps(frame_of(generation, position, piece))
+
+
+def frame_event(generation: str, position: Position, piece: Piece) -> bytes:
+    """Encode as a server-sent event."""
+    if isinstance(piece, Delta):
+        facts = (*position, generation.encode(), *position, piece.channel.encode(), orjson.dumps(piece.text))
+        return _DELTA_EVENT % facts
+    return sse.event(piece_type(piece), frame_json(generation, position, piece), str(position))
 
 
 def usage_json(usage: Usage | None) -> Frame | None:
@@ -54,6 +54,9 @@ def usage_json(usage: Usage | None) -> Frame | None:
 def fault_json(fault: Fault | None) -> Frame | None:
     return None if fault is None else {"code": fault.code, "detail": fault.detail}
 
+
+_DELTA = b'{"type":"delta","generation":"%b","id":"%d.%d","channel":"%b","text":%b}'
+_DELTA_EVENT = b"id: %d.%d\nevent: delta\ndata: " + _DELTA + b"\n\n"
 
 _TYPES: dict[type, str] = {
     Started: "started",

@@ -9,6 +9,8 @@ from typing import Any, Self
 import orjson
 from starlette.types import ASGIApp, Message
 
+from chatserver.transports.sse import OUTLET
+
 HOST = "127.0.0.1:8000"
 #: Seconds after which a test that waits has failed.
 PATIENCE = 5.0
@@ -110,6 +112,7 @@ class Http(Connection):
         body = b"" if json is None else orjson.dumps(json)
         named = {"content-type": "application/json", "content-length": str(len(body))} if body else {}
         super().__init__(app, scope_of("http", path, {**named, **(headers or {})}, method=method))
+        self._scope[OUTLET] = self
         self._to_app.put_nowait({"type": "http.request", "body": body, "more_body": False})
         self.status = 0
         self.headers: list[tuple[str, str]] = []
@@ -120,6 +123,19 @@ class Http(Connection):
     def hold_body(self) -> None:
         """Send no body, though one was announced."""
         self._to_app.get_nowait()
+
+    def without_outlet(self) -> Self:
+        """Be a server that gives no outlet."""
+        del self._scope[OUTLET]
+        return self
+
+    @property
+    def free(self) -> bool:
+        return self._open.is_set()
+
+    def write(self, piece: bytes) -> None:
+        assert self.free
+        self._from_app.put_nowait({"type": "http.response.body", "body": piece, "more_body": True})
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key == name), None)

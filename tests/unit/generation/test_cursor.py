@@ -203,7 +203,3 @@ def test_there_is_no_place_in_the_queue_once_the_log_has_begun():
     feed.add(STARTED)
 
     assert opened(feed).place() is None
-
-
-def test_a_cursor_names_its_generation():
-    assert opened(feed_of()).generation == "gen_1"

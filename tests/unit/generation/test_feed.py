@@ -87,10 +87,10 @@ def test_readers_at_one_position_share_a_batch_and_what_it_was_encoded_to():
     feed = feed_of(*letters("abc"))
     Ear(feed)
 
-    feed.batch(1).encoded["json"] = b"..."
+    feed.batch(1).encoded = b"..."
 
     assert feed.batch(1) is feed.batch(1)
-    assert feed.batch(1).encoded == {"json": b"..."}
+    assert feed.batch(1).encoded == b"..."
     assert feed.batch(2) is not feed.batch(1)
 
 

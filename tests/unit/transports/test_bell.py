@@ -52,6 +52,18 @@ async def test_a_ring_in_the_very_step_in_which_the_waiter_is_stopped_is_not_los
         assert await rings(bell)
 
 
+async def test_it_is_awaited_until_it_rings() -> None:
+    bell = Bell()
+    assert not bell.has_waiter
+    waiting = asyncio.create_task(bell.wait())
+    await asyncio.sleep(0)
+    assert bell.has_waiter
+    bell.ring()
+    assert not bell.has_waiter
+    await waiting
+    assert not bell.has_waiter
+
+
 async def test_a_ring_after_the_waiter_was_stopped_harms_nobody() -> None:
     bell = Bell()
     assert not await rings(bell)

@@ -7,9 +7,9 @@ from chatserver.access.visitors import LOCAL
 from chatserver.errors import MalformedPosition
 from chatserver.generation.feed import Feed
 from chatserver.generation.pieces import Channel, Delta, Started
-from chatserver.generation.position import START
+from chatserver.generation.position import START, Position
 from chatserver.transports import sources
-from chatserver.transports.sources import Encoded, GenerationSource, change_number
+from chatserver.transports.sources import EncodedPiece, GenerationSource, change_number
 from tests.unit.asgi import PATIENCE, Http, call, websocket
 
 
@@ -26,10 +26,12 @@ def test_what_is_no_change_number_is_refused_by_name(text) -> None:
 
 
 def test_a_frame_has_one_form_for_each_transport_made_once() -> None:
-    frame = Encoded("delta", b'{"text":"\xc3\xa9"}', "1.2")
-    assert frame.text == '{"text":"é"}'
-    assert frame.sse == b'id: 1.2\nevent: delta\ndata: {"text":"\xc3\xa9"}\n\n'
+    frame = EncodedPiece("gen_1", Position(1, 2), Delta(Channel.ANSWER, "é"))
+    json = '{"type":"delta","generation":"gen_1","id":"1.2","channel":"answer","text":"é"}'
+    assert (frame.text, frame.json) == (json, json.encode())
+    assert frame.sse == f"id: 1.2\nevent: delta\ndata: {json}\n\n".encode()
     assert frame.sse is frame.sse
+    assert frame.json is frame.json
 
 
 async def test_readers_at_one_position_share_what_was_encoded_and_others_get_their_own() -> None:

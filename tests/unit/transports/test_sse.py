@@ -1,9 +1,19 @@
 import asyncio
+import random
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
 from chatserver.access.visitors import LOCAL
+from chatserver.generation.feed import Feed
+from chatserver.generation.pieces import Channel, Delta, Ending
+from chatserver.generation.position import START
+from chatserver.generation.states import Reason
+from chatserver.telemetry.metrics import Metrics
+from chatserver.transports.readers import Readers
+from chatserver.transports.sources import GenerationSource
+from chatserver.transports.sse import EventStream
 from tests.unit.asgi import Event, Http, call
 from tests.unit.works import Works, working
 
@@ -223,6 +233,51 @@ async def test_too_many_streams_are_refused_before_they_begin(tmp_path) -> None:
         assert names(await first(events_of(works, generation))) == ["hello"]
         works.engine.cancel(generation)
         await works.idle()
+
+
+async def test_a_server_without_an_outlet_is_sent_the_same(works) -> None:
+    generation = await works.accept("[[tokens=9]]", principal=LOCAL)
+    events = await whole(events_of(works, generation).without_outlet())
+    assert "".join(event.data.get("text", "") for event in events) == (await works.record(generation)).result
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_whenever_the_socket_is_full_each_piece_comes_once_and_in_order(seed) -> None:
+    chance = random.Random(seed)
+    feed = Feed("gen_1")
+    feed.begin(1, 0)
+    readers = Readers(1, Metrics())
+    stream = EventStream(partial(GenerationSource, feed, START), heartbeat=60, readers=readers)
+    said = [f"{number} " for number in range(60)]
+    async with Http(stream, "GET", "/") as http:
+        for text in said:
+            chance.choice([http.pause, http.resume, lambda: None])()
+            feed.add(Delta(Channel.ANSWER, text))
+            for _ in range(chance.choice([0, 0, 1, 2, 5])):
+                await asyncio.sleep(0)
+        http.resume()
+        feed.add(Ending(Reason.COMPLETED, ""))
+        await http.begin()
+        hello, *deltas, end = [event async for event in http.events()]
+    assert (hello.name, end.name, end.id) == ("hello", "end", "1.61")
+    assert "".join(event.data["text"] for event in deltas) == "".join(said)
+    places = [int((event.id or "").split(".")[1]) for event in deltas]
+    assert places == sorted(set(places))
+
+
+async def test_a_draining_server_lets_a_reader_go_with_what_it_has_when_the_rest_comes_elsewhere() -> None:
+    feed = Feed("gen_1")
+    feed.begin(1, 0)
+    readers = Readers(1, Metrics())
+    stream = EventStream(partial(GenerationSource, feed, START), heartbeat=60, readers=readers)
+    async with Http(stream, "GET", "/") as http:
+        await http.begin()
+        await http.event()
+        readers.drain()
+        feed.add(Delta(Channel.ANSWER, "last"))
+        # In the same step, so that one look finds both.
+        feed.park()
+        assert names([event async for event in http.events()]) == ["delta"]
 
 
 async def first(http: Http) -> list[Event]:

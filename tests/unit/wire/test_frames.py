@@ -17,7 +17,7 @@ from chatserver.generation.pieces import (
 )
 from chatserver.generation.position import Position
 from chatserver.generation.states import Reason
-from chatserver.wire.frames import frame_json, frame_of, queued_frame
+from chatserver.wire.frames import frame_event, frame_json, frame_of, queued_frame
 from tests.unit.properties import PROPERTY
 
 AT = Position(2, 7)
@@ -66,6 +66,13 @@ def test_each_piece_has_its_frame(piece, facts) -> None:
 def test_the_fast_way_to_write_a_delta_writes_the_same(text, channel, epoch, n) -> None:
     piece, position = Delta(channel, text), Position(epoch, n)
     assert frame_json("gen_1", position, piece) == orjson.dumps(frame_of("gen_1", position, piece))
+
+
+@pytest.mark.parametrize("piece", [piece for piece, _ in FRAMES], ids=lambda value: type(value).__name__)
+def test_an_event_has_the_frame_its_kind_and_its_position(piece) -> None:
+    kind = frame_of("gen_1", AT, piece)["type"].encode()
+    data = frame_json("gen_1", AT, piece)
+    assert frame_event("gen_1", AT, piece) == b"id: 2.7\nevent: %b\ndata: %b\n\n" % (kind, data)
 
 
 def test_a_frame_of_the_queue_has_no_position_in_the_log() -> None:
