@@ -56,6 +56,8 @@ class _Outlet:
     def reached(self, length: int) -> None:
         """Take note that so many pieces are shared; fewer than before where Redis has lost some."""
         self.sent = min(length, self.feed.log.top)
+        if not self.settled:
+            return
         for wanted, settled in self.settled:
             if wanted <= self.sent and not settled.done():
                 settled.set_result(None)
@@ -141,10 +143,15 @@ class Sharing:
         if not fresh:
             return
         lengths = await self._backplane.append([outlet.next() for outlet in fresh])
-        # What was taken first: for a refusal the store may be asked, and that may be away.
-        taken = zip(fresh, lengths, strict=True)
-        for outlet, length in sorted(taken, key=lambda pair: isinstance(pair[1], Refused)):
-            await self._take(outlet, length)
+        refused: list[tuple[_Outlet, Refused]] = []
+        for outlet, length in zip(fresh, lengths, strict=True):
+            if isinstance(length, Refused):
+                refused.append((outlet, length))
+            else:
+                self._take(outlet, length)
+        # Last, because the store may be asked, and that may be away.
+        for outlet, refusal in refused:
+            await self._take_refusal(outlet, refusal)
 
     async def _open(self, outlet: _Outlet) -> None:
         feed = outlet.feed
@@ -155,17 +162,18 @@ class Sharing:
         else:
             outlet.opened = True
 
-    async def _take(self, outlet: _Outlet, length: int | Refused) -> None:
-        if length is Refused.FENCED:
+    def _take(self, outlet: _Outlet, length: int) -> None:
+        outlet.reached(length)
+        if outlet.has_news:
+            self._mark(outlet)
+        elif outlet.feed.log.ended:
+            self.unshare(outlet.feed)
+
+    async def _take_refusal(self, outlet: _Outlet, refusal: Refused) -> None:
+        if refusal is Refused.FENCED:
             self._fence(outlet)
-        elif length is Refused.GONE:
-            await self._put_back(outlet)
         else:
-            outlet.reached(length)
-            if outlet.has_news:
-                self._mark(outlet)
-            elif outlet.feed.log.ended:
-                self.unshare(outlet.feed)
+            await self._put_back(outlet)
 
     async def _put_back(self, outlet: _Outlet) -> None:
         """Share all of it anew, at the same positions, if it is still ours."""

@@ -14,7 +14,7 @@ import structlog
 
 from chatserver.backplane.port import Appending, Heard, Refused, Told
 from chatserver.backplane.redis.announcer import Announcer
-from chatserver.backplane.redis.link import Link, Text
+from chatserver.backplane.redis.link import Link
 from chatserver.backplane.redis.subscriptions import Subscriptions
 from chatserver.backplane.redis.windows import Windows
 from chatserver.errors import BadSharedData, MalformedPosition, StaleEpoch
@@ -75,7 +75,7 @@ class RedisBackplane:
 
     async def append(self, batch: Sequence[Appending]) -> Sequence[int | Refused]:
         keys = [key for appending in batch for key in _keys(appending.generation)]
-        arguments = [argument for appending in batch for argument in self._arguments(appending)]
+        arguments = [self._addition(appending) for appending in batch]
         lengths = await self._link.run("append", keys, arguments)
         return [_REFUSALS.get(length, length) for length in lengths]
 
@@ -117,15 +117,18 @@ class RedisBackplane:
         with self._subscriptions.hearing(f"{_PREFIX}:{topic}", hear):
             yield
 
-    def _arguments(self, appending: Appending) -> Iterator[Text]:
+    def _addition(self, appending: Appending) -> bytes:
+        """Write all of it as one argument: the client's work is as much for each as for its text."""
         pieces = appending.pieces
         ended = bool(pieces) and isinstance(pieces[-1], Ending)
-        yield appending.epoch
-        yield appending.first
-        yield self._ended_ms if ended else self._running_ms
-        yield _channel(appending.generation)
-        yield len(pieces)
-        yield from map(encode_piece, pieces)
+        facts = (
+            appending.epoch,
+            appending.first,
+            self._ended_ms if ended else self._running_ms,
+            _channel(appending.generation).encode(),
+            b"\n".join(map(encode_piece, pieces)),
+        )
+        return b"%d %d %d %b\n%b" % facts
 
 
 def _keys(generation: str) -> tuple[str, str]:

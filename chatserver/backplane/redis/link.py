@@ -1,7 +1,8 @@
 """The connection for commands: one deadline for each, and every failure is the same error to the caller."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from types import TracebackType
 from typing import Any, Self
@@ -42,7 +43,8 @@ def client_of(url: str, deadline: float | None = _DEADLINE_S) -> Redis:
 
 class Link:
     def __init__(self, url: str) -> None:
-        self._client = client_of(url)
+        # The client's own deadlines take a task for each command.
+        self._client = client_of(url, deadline=None)
         self._scripts: dict[str, AsyncScript] = {}
         #: The last command came through.
         self.connected = True
@@ -60,24 +62,25 @@ class Link:
         known = self._scripts.get(script)
         if known is None:
             known = self._scripts[script] = self._client.register_script(_text_of(script))
-        with self._watched():
+        async with self._watched():
             return await known(keys=keys, args=arguments)
 
     async def delete(self, keys: Sequence[str]) -> None:
-        with self._watched():
+        async with self._watched():
             await self._client.delete(*keys)
 
     async def publish(self, messages: Sequence[tuple[str, str]]) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for channel, text in messages:
             pipeline.publish(channel, text)
-        with self._watched():
+        async with self._watched():
             await pipeline.execute()
 
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
         try:
-            yield
+            async with asyncio.timeout(_DEADLINE_S):
+                yield
         except LOST as error:
             self.connected = False
             raise BackplaneUnavailable from error

@@ -1,11 +1,10 @@
 -- Appends to many logs at once, and announces each to those who follow it.
 -- KEYS: for each log: epochs, pieces
--- ARGV: for each log: epoch, number of the first piece, milliseconds to live, channel, how many pieces, the pieces
+-- ARGV: for each log: "epoch first ttl channel", with the number of the first piece and milliseconds to live,
+--   and the pieces, a line each
 -- Result: for each log its length; -1 where a newer epoch has begun, -2 where the log isn't there.
 -- What is known already changes nothing, and what would leave a gap isn't taken: the length says so.
-local at = 1
-
-local function append(epochs, pieces, epoch, first, ttl, channel, count)
+local function append(epochs, pieces, epoch, first, ttl, channel, lines)
   local known = redis.pcall('GET', epochs)
   local newest = type(known) == 'string' and tonumber(string.match(known, '(%d+)%.%d+$'))
   if not newest or newest < epoch then
@@ -20,8 +19,12 @@ local function append(epochs, pieces, epoch, first, ttl, channel, count)
   end
   local fresh = {}
   if first <= length + 1 then
-    for n = length + 1, first + count - 1 do
-      fresh[#fresh + 1] = ARGV[at + n - first]
+    local n = first
+    for line in string.gmatch(lines, '[^\n]+') do
+      if n > length then
+        fresh[#fresh + 1] = line
+      end
+      n = n + 1
     end
   end
   redis.call('PEXPIRE', epochs, ttl)
@@ -35,11 +38,8 @@ local function append(epochs, pieces, epoch, first, ttl, channel, count)
 end
 
 local lengths = {}
-for log = 1, #KEYS / 2 do
-  local epoch, first = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  local ttl, channel, count = ARGV[at + 2], ARGV[at + 3], tonumber(ARGV[at + 4])
-  at = at + 5
-  lengths[log] = append(KEYS[2 * log - 1], KEYS[2 * log], epoch, first, ttl, channel, count)
-  at = at + count
+for log = 1, #ARGV do
+  local epoch, first, ttl, channel, lines = string.match(ARGV[log], '^(%d+) (%d+) (%d+) (%S+)\n(.*)$')
+  lengths[log] = append(KEYS[2 * log - 1], KEYS[2 * log], tonumber(epoch), tonumber(first), ttl, channel, lines)
 end
 return lengths
