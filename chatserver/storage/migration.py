@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -20,6 +21,8 @@ from chatserver.errors import StartRefused
 from chatserver.settings.sentences import without_passwords
 from chatserver.storage import postgresql, sqlite
 from chatserver.storage.options import DatabaseOptions
+
+_FOLDER = str(Path(__file__).with_name("migrations"))
 
 #: Whoever comes while another process changes the tables waits for it this long, in seconds.
 _OTHERS_CHANGE_S = 60
@@ -92,7 +95,7 @@ async def look_at_server(address: str, options: DatabaseOptions) -> ServerReport
 
 
 def standing_of(connection: Connection) -> Standing:
-    script = ScriptDirectory.from_config(_config(connection))
+    script = _versions()
     current = MigrationContext.configure(connection).get_current_revision()
     if current is None:
         return Standing.EMPTY
@@ -155,9 +158,14 @@ def _named(address: str) -> str:
     return f"The database {without_passwords(address)}"
 
 
+@cache
+def _versions() -> ScriptDirectory:
+    """Give the versions that this code knows, whose files are read once."""
+    return ScriptDirectory(_FOLDER)
+
+
 def _config(connection: Connection) -> Config:
     config = Config(attributes={"connection": connection})
-    folder = str(Path(__file__).with_name("migrations"))
     # The value is read with %-interpolation.
-    config.set_main_option("script_location", folder.replace("%", "%%"))
+    config.set_main_option("script_location", _FOLDER.replace("%", "%%"))
     return config

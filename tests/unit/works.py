@@ -6,8 +6,9 @@ import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 
@@ -32,6 +33,7 @@ from chatserver.settings import Settings, load
 from chatserver.storage.command import Command, Transaction
 from chatserver.storage.conversations import CreateConversation
 from chatserver.storage.generations import AcceptGeneration
+from chatserver.storage.migration import upgrade_file
 from chatserver.storage.options import DatabaseOptions
 from chatserver.storage.records import Conversation, Generation, Stored
 from chatserver.storage.turns import AcceptTurn, Current
@@ -276,6 +278,15 @@ def settings_of(folder: Path, urls: tuple[str, ...], **more: Any) -> Settings:
     return load(None, {}, base | given).settings
 
 
+@cache
+def up_to_date() -> bytes:
+    """An empty database file, made once: making one takes longer than most tests."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        upgrade_file(path, lock_wait_s=1)
+        return path.read_bytes()
+
+
 @asynccontextmanager
 async def working(
     folder: Path,
@@ -286,6 +297,9 @@ async def working(
     lock_wait_s: float = 0.01,
     **settings: Any,
 ) -> AsyncIterator[Works]:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if not (folder / "chatserver.db").exists():
+        (folder / "chatserver.db").write_bytes(up_to_date())
     # No other process locks the file, except where a test says so and wants it to be noticed.
     database = partial(DatabaseOptions, lock_wait_s=lock_wait_s)
     async with AsyncExitStack() as stack:
