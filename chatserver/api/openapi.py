@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of_package
 from typing import Any, Literal
@@ -17,6 +17,9 @@ from chatserver.wire.problems import problem_members
 
 Json = dict[str, Any]
 Kind = type[ChatserverError]
+Mode = Literal["validation", "serialization"]
+#: By model and mode, `{"$ref": …}`.
+References = dict[tuple[type[BaseModel], Mode], Json]
 
 HOW_TO_USE = """\
 How another program uses this server.
@@ -131,7 +134,7 @@ class _Writer:
         }
         return {name: schema for name, schema in self.schemas.items() if name not in as_parameters}
 
-    def _name(self, model: type[BaseModel], mode: Literal["validation", "serialization"]) -> str:
+    def _name(self, model: type[BaseModel], mode: Mode) -> str:
         return str(self.references[model, mode]["$ref"]).rpartition("/")[2]
 
     def _paths(self) -> Json:
@@ -232,19 +235,26 @@ def _add_tags(operation: Operation[Any, Any, Any], responses: Json) -> None:
         }
 
 
-def _schemas(api: Api) -> tuple[dict[tuple[type[BaseModel], str], Json], Json]:
+def _schemas(api: Api) -> tuple[References, Json]:
     """Collect every model with the ones it uses: a reference to each, and the schemas by name."""
     inputs: list[type[BaseModel] | None] = [*api.models_received]
     outputs: list[type[BaseModel] | None] = [Problem, *api.models_sent]
     for operation in api.operations:
         inputs += [operation.path_model, operation.query, operation.body]
         outputs += [answer.model for answer in operation.answers]
-    wanted: Iterable[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
-        *((model, "validation") for model in dict.fromkeys(inputs) if model),
-        *((model, "serialization") for model in dict.fromkeys(outputs) if model),
-    ]
+    return _generated(
+        (
+            *((model, "validation") for model in dict.fromkeys(inputs) if model),
+            *((model, "serialization") for model in dict.fromkeys(outputs) if model),
+        )
+    )
+
+
+# Most of what a document costs, and the same for every application of these models.
+@lru_cache(maxsize=4)
+def _generated(wanted: tuple[tuple[type[BaseModel], Mode], ...]) -> tuple[References, Json]:
     references, definitions = models_json_schema(
-        list(wanted), ref_template="#/components/schemas/{model}", schema_generator=_Untitled
+        wanted, ref_template="#/components/schemas/{model}", schema_generator=_Untitled
     )
     return dict(references), definitions["$defs"]  # type: ignore[arg-type]
 
