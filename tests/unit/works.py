@@ -287,6 +287,13 @@ def up_to_date() -> bytes:
         return path.read_bytes()
 
 
+def furnish(folder: Path) -> None:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    file = folder / "chatserver.db"
+    if not file.exists():
+        file.write_bytes(up_to_date())
+
+
 @asynccontextmanager
 async def working(
     folder: Path,
@@ -297,9 +304,7 @@ async def working(
     lock_wait_s: float = 0.01,
     **settings: Any,
 ) -> AsyncIterator[Works]:
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if not (folder / "chatserver.db").exists():
-        (folder / "chatserver.db").write_bytes(up_to_date())
+    furnish(folder)
     # No other process locks the file, except where a test says so and wants it to be noticed.
     database = partial(DatabaseOptions, lock_wait_s=lock_wait_s)
     async with AsyncExitStack() as stack:
