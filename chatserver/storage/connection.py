@@ -34,6 +34,9 @@ class Backend(Protocol):
     async def read(self, work: Work[T]) -> T:
         """Do the work on one consistent view."""
 
+    async def query(self, work: Work[T]) -> T:
+        """Do work that is a single read, however long it takes."""
+
     async def glance(self, work: Work[T]) -> T:
         """Do work that is a single short read."""
 

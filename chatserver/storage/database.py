@@ -52,7 +52,9 @@ class Database:
         async def work(connection: Connection) -> Sequence[Row[Any]]:
             return (await connection.execute(query, parameters)).all()
 
-        return await self.read(work)
+        with self._translated(_UNREADABLE):
+            async with asyncio.timeout(self._read_wait_s):
+                return await self._backend.query(work)
 
     async def check(self) -> None:
         """See whether it can be read; StoreUnavailable where it can't."""

@@ -70,7 +70,7 @@ class PostgresDatabase:
         read_only = partial(connect, address, options, default_transaction_read_only="on")
         self._readers = _pool(read_only, options.readers, options.read_wait_s, "REPEATABLE READ")
         # A single statement has one view of its own: no transaction, two round trips less.
-        self._glances = self._readers.execution_options(isolation_level="AUTOCOMMIT")
+        self._queries = self._readers.execution_options(isolation_level="AUTOCOMMIT")
         self._writer = _pool(partial(connect, address, options), 1, options.lock_wait_s, "READ COMMITTED")
 
     @classmethod
@@ -86,8 +86,11 @@ class PostgresDatabase:
     async def read(self, work: Work[T]) -> T:
         return await _run(self._readers, work)
 
+    async def query(self, work: Work[T]) -> T:
+        return await _run(self._queries, work)
+
     async def glance(self, work: Work[T]) -> T:
-        return await _run(self._glances, work)
+        return await self.query(work)
 
     async def write(self, work: Work[T]) -> T:
         return await _run(self._writer, work)

@@ -89,6 +89,9 @@ class SqliteDatabase:
     async def read(self, work: Work[T]) -> T:
         return await self._readers.run(work)
 
+    async def query(self, work: Work[T]) -> T:
+        return await self.read(work)
+
     async def glance(self, work: Work[T]) -> T:
         # Here and now: a change of threads costs more than finding one row. The event loop waits for neither
         # locks nor a slow disk: then it is read in a thread after all.

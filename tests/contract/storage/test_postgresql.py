@@ -34,6 +34,14 @@ async def test_connections_that_were_cut_are_opened_anew_unnoticed(postgres, pos
         assert len((await store.conversations.page(ALICE, 10, None)).items) == 2
 
 
+async def test_only_what_takes_several_queries_takes_a_transaction(postgres_database) -> None:
+    # Ours are of a kind that a single statement isn't.
+    kind = text("SHOW transaction_isolation")
+    async with opened(postgres_database) as store:
+        assert (await store.database.rows(kind))[0][0] == "read committed"
+        assert await store.database.read(lambda connection: connection.scalar(kind)) == "repeatable read"
+
+
 @dataclass(frozen=True)
 class CutBeforeItsCommit(Command[None]):
     """Does its work, and then the connection ends before the commit is answered."""
