@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
+from os import getpid
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,9 @@ Rows = Sequence[Mapping[str, Any]]
 # What is written is worth nothing if it breaks off; keys are right by the way rows are made.
 _FAST = {"journal_mode": "OFF", "synchronous": "OFF", "foreign_keys": "OFF", "cache_size": -500_000}
 _KEYS_UNCHECKED = "SET session_replication_role = replica"
+_OTHER_SESSIONS = """
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 
 class Filling(Protocol):
@@ -39,6 +43,9 @@ class Fillable(Protocol):
     def filling(self) -> AbstractAsyncContextManager[Filling]:
         """Make its tables, let them be filled, and do what a database does by itself after a while."""
 
+    async def processes(self) -> Sequence[int]:
+        """Give those that work for this one's reads, once it is open."""
+
 
 @dataclass(frozen=True)
 class File:
@@ -53,6 +60,9 @@ class File:
             yield _FileFilling(connection)
             connection.commit()
 
+    async def processes(self) -> Sequence[int]:
+        return [getpid()]
+
 
 @dataclass(frozen=True)
 class Server:
@@ -66,6 +76,13 @@ class Server:
             await connection.execute(_KEYS_UNCHECKED)
             yield _ServerFilling(connection)
             await connection.execute("VACUUM ANALYZE")
+        finally:
+            await connection.close()
+
+    async def processes(self) -> Sequence[int]:
+        connection = await asyncpg.connect(self.address)
+        try:
+            return [getpid(), *(row["pid"] for row in await connection.fetch(_OTHER_SESSIONS))]
         finally:
             await connection.close()
 

@@ -25,6 +25,7 @@ from chatserver.storage.words import sought_in
 from loadtests.filling import File, Fillable, Server
 from loadtests.history import FEW, MANY, Historian, Size, Vocabulary, unique_word
 from loadtests.measures import Curves, Figure, Plan, Requirement, Result, at_most, quantiles
+from loadtests.processes import busy_seconds, stopwatch
 from tests.harness.postgres import running_postgres
 
 #: Writing them takes minutes, so once is enough.
@@ -44,8 +45,17 @@ _PAGE = 50
 Taken = Mapping[str, Sequence[float]]
 
 
+@dataclass(frozen=True)
+class Round:
+    taken: Taken
+    #: The same of the processor's time, of this process and of the database's.
+    used: Taken
+    #: Cores that were busy with something else.
+    others: float
+
+
 async def run(plan: Plan) -> Result:
-    found: dict[str, list[Taken]] = defaultdict(list)
+    found: dict[str, list[Round]] = defaultdict(list)
     for number in range(1, plan.pairs + 1):
         for name, database in (("file", _file), ("PostgreSQL", _server)):
             plan.tell(f"  round {number} of {plan.pairs}, {name}: {MESSAGES:,} messages")
@@ -55,17 +65,21 @@ async def run(plan: Plan) -> Result:
     return evaluate(found)
 
 
-def evaluate(found: Mapping[str, Sequence[Taken]]) -> Result:
+def evaluate(found: Mapping[str, Sequence[Round]]) -> Result:
     figures: dict[str, Figure] = {}
     requirements: list[Requirement] = []
     plots: list[Curves] = []
     for name, rounds in found.items():
-        kinds = {kind: [taken[kind] for taken in rounds] for kind in rounds[0]}
+        kinds = {kind: [one.taken[kind] for one in rounds] for kind in rounds[0].taken}
         p95 = {kind: Figure("ms", [_at(0.95, one) for one in each]) for kind, each in kinds.items()}
         middle = {kind: Figure("ms", [_at(0.5, one) for one in each]) for kind, each in kinds.items()}
         for kind in kinds:
             figures[f"{name}, middle of {kind}"] = middle[kind]
             figures[f"{name}, 95 % of {kind}"] = p95[kind]
+        figures[f"{name}, processor of the costliest, 95 %"] = Figure(
+            "ms", [max(_at(0.95, used) for used in one.used.values()) for one in rounds]
+        )
+        figures[f"{name}, cores busy with something else"] = Figure("", [one.others for one in rounds])
         slowest = max(p95, key=lambda kind: p95[kind].median)
         requirements += [
             at_most(f"{name}: the slowest, {slowest}, 95 % within", MOST_MS, p95[slowest].median, "ms"),
@@ -148,7 +162,7 @@ def _owners() -> Sequence[Principal]:
     return [Principal("default", f"user {number}") for number in range(len(_SIZE.users()))]
 
 
-async def _measure(store: Fillable, longest: str, plan: Plan) -> Taken:
+async def _measure(store: Fillable, longest: str, plan: Plan) -> Round:
     users: dict[int, list[Principal]] = defaultdict(list)
     for owner, count in zip(_owners(), _SIZE.users(), strict=True):
         users[count].append(owner)
@@ -161,22 +175,34 @@ async def _measure(store: Fillable, longest: str, plan: Plan) -> Taken:
             longest,
             random.Random(plan.seed),
         )
-        taken = await _taken(await _reads(reader))
-    for kind, milliseconds in taken.items():
+        reads = await _reads(reader)
+        measured = await _read(reads, await store.processes())
+    for kind, milliseconds in measured.taken.items():
         plan.tell(
-            f"    {kind}: {_at(0.5, milliseconds):.2f} ms, 95 % within {_at(0.95, milliseconds):.2f} ms"
+            f"    {kind}: {_at(0.5, milliseconds):.2f} ms, 95 % within {_at(0.95, milliseconds):.2f} ms, "
+            f"{_at(0.5, measured.used[kind]):.2f} ms of the processor"
         )
-    return taken
+    plan.tell(f"    {measured.others:.2f} cores were busy with something else")
+    return measured
 
 
-async def _taken(reads: Mapping[str, Callable[[], Awaitable[None]]]) -> Taken:
+async def _read(reads: Mapping[str, Callable[[], Awaitable[None]]], processes: Sequence[int]) -> Round:
     """Read everything in turns, so that whatever else the machine does is shared by all."""
+    watched = {str(pid): pid for pid in processes}
     taken: dict[str, list[float]] = defaultdict(list)
+    used: dict[str, list[float]] = defaultdict(list)
+    begun, busy, ours = time.perf_counter(), busy_seconds(), stopwatch(watched)
     for _ in range(READS):
         for kind, read in reads.items():
-            begun = time.perf_counter()
+            processor, start = stopwatch(watched), time.perf_counter()
             await read()
-            taken[kind].append(1000 * (time.perf_counter() - begun))
+            taken[kind].append(1000 * (time.perf_counter() - start))
+            used[kind].append(1000 * sum(processor().values()))
+    others = busy_seconds() - busy - sum(ours().values())
+    return Round(_warm(taken), _warm(used), max(0.0, others / (time.perf_counter() - begun)))
+
+
+def _warm(taken: Taken) -> Taken:
     return {kind: milliseconds[_WARM_UP:] for kind, milliseconds in taken.items()}
 
 
