@@ -162,6 +162,7 @@ async def statements(store) -> Statements:
         event.listen(engine, "before_cursor_execute", note)
     await do_everything(store)
     assert len(made) > 30
+    assert any("INTERSECT" in statement for statement in made), "searches were not seen"
     return made
 
 

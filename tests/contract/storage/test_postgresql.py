@@ -42,6 +42,11 @@ async def test_only_what_takes_several_queries_takes_a_transaction(postgres_data
         assert await store.database.read(lambda connection: connection.scalar(kind)) == "repeatable read"
 
 
+async def test_no_statement_is_compiled_which_takes_longer_than_any_of_them(postgres_database) -> None:
+    async with opened(postgres_database) as store:
+        assert (await store.database.rows(text("SHOW jit")))[0][0] == "off"
+
+
 @dataclass(frozen=True)
 class CutBeforeItsCommit(Command[None]):
     """Does its work, and then the connection ends before the commit is answered."""
