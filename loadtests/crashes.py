@@ -173,6 +173,7 @@ async def crash(
                 await _hear(heard, _ACCEPTED)
                 await asyncio.sleep(rng.uniform(0, _LATEST_S))
                 await process.kill()
+                crashed.crashes = number
                 await _look(kept, people, crashed)
                 await process.restart()
                 if number % _TOLD == 0:
@@ -183,7 +184,6 @@ async def crash(
                 person.over = True
             await asyncio.gather(*talking)
             assert await process.terminate() == 0
-        crashed.crashes = times
         crashed.faults += process.complaints
     await _look(kept, people, crashed)
     return crashed

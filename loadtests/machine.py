@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sqlite3
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from loadtests import nginx
+from tests.harness import postgres
 
 _PACKAGES = (
     "aiohttp",
+    "asyncpg",
     "httptools",
     "httpx",
     "httpx-aiohttp",
@@ -37,6 +40,8 @@ def describe(seed: int) -> dict[str, Any]:
             "commit": _commit(),
             "python": platform.python_version(),
             "nginx": nginx.version(),
+            "postgresql": postgres.version(),
+            "sqlite": sqlite3.sqlite_version,
             **{name: _version(name) for name in _PACKAGES},
         },
         "seed": seed,

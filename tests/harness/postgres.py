@@ -175,12 +175,22 @@ def running_postgres(*, durable: bool = False) -> Iterator[Postgres]:
         shutil.rmtree(folder)
 
 
+def version() -> str:
+    """Say which one is there, or nothing."""
+    program = _found("postgres")
+    return subprocess.check_output([program, "--version"], text=True).split()[2] if program else ""
+
+
 def _program(name: str) -> str:
-    """Find a program of PostgreSQL's; Debian keeps most of them out of the path."""
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    found = shutil.which(name, path=os.pathsep.join([*map(str, reversed(versions)), os.environ["PATH"]]))
+    found = _found(name)
     assert found, "PostgreSQL is missing, which tests need; install it: apt-get install postgresql"
     return found
+
+
+def _found(name: str) -> str | None:
+    """Find a program of PostgreSQL's; Debian keeps most of them out of the path."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    return shutil.which(name, path=os.pathsep.join([*map(str, reversed(versions)), os.environ["PATH"]]))
 
 
 def _wait_a_little(process: subprocess.Popen[bytes]) -> None:
