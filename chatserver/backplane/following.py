@@ -35,6 +35,8 @@ class _Follower:
         self.idle = False
         self.current = asyncio.Event()
         self._on_behind = on_behind
+        #: How far the shared log reached when that was last looked at.
+        self._top: Position | None = None
 
     def hear(self, hint: Hint | None) -> None:
         if hint is None:
@@ -46,6 +48,11 @@ class _Follower:
     def check(self, top: Position) -> None:
         self.replica.check(top)
         self.look()
+
+    def moved(self, top: Position | None) -> bool:
+        """Say whether the shared log is there, and has grown since this was asked last."""
+        before, self._top = self._top, top
+        return top is not None and top != before
 
     def look(self) -> None:
         if self.replica.behind and not self.feed.log.ended:
@@ -147,18 +154,24 @@ class Following:
                 await self._compare(followed[start : start + _TOPS_A_STEP])
 
     async def _compare(self, followers: Sequence[_Follower]) -> None:
-        """A lost last hint shows no gap, so the tops are compared; where there is none the store may know."""
-        lost = followers
+        """A lost last hint shows no gap, so the tops are compared.
+
+        Where there is none, or nothing has come for a whole round, the store may know the end: whoever
+        commits one and dies then has no time left to share it.
+        """
+        quiet = followers
         try:
             tops = await self._backplane.tops([follower.feed.generation for follower in followers])
-            lost = [follower for follower, top in zip(followers, tops, strict=True) if top is None]
-            for follower, top in zip(followers, tops, strict=True):
-                if top is not None:
-                    follower.check(top)
         except BackplaneUnavailable:
             pass
-        if lost:
-            await self._ask_store(lost)
+        else:
+            found = list(zip(followers, tops, strict=True))
+            for follower, top in found:
+                if top is not None:
+                    follower.check(top)
+            quiet = [follower for follower, top in found if not follower.moved(top)]
+        if quiet:
+            await self._ask_store(quiet)
 
     async def _ask_store(self, followers: Iterable[_Follower]) -> None:
         by_name = {follower.feed.generation: follower for follower in followers}

@@ -255,6 +255,20 @@ async def test_what_ended_unheard_is_ended_as_the_store_has_it(instances):
     assert reader.text == "hi"
 
 
+async def test_an_end_that_was_stored_but_never_shared_reaches_readers_elsewhere(instances):
+    here, there = instances
+    feed = here.own(begun(), 1)
+    write(feed, "hello")
+    await here.sharing.settle(feed)
+    async with Reader(there.following.feed(LOG)) as reader:
+        await reader.until("hello")
+        # Its owner dies between the two.
+        whole: list[Piece] = [Delta(Channel.ANSWER, "hello"), Ending(Reason.COMPLETED, text_sha256("hello"))]
+        there.ended[LOG] = StoredLog(whole, Position(1, feed.log.top + 1))
+        await reader.until_end()
+    assert (reader.text, reader.resets) == ("hello", 0)
+
+
 async def test_what_nobody_reads_any_more_is_followed_no_longer(instances):
     _, there = instances
     async with Reader(there.following.feed(LOG)):
