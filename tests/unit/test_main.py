@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 
 from chatserver.__main__ import COMMANDS, main
@@ -45,10 +42,3 @@ def test_ctrl_c_ends_it_as_shells_expect(monkeypatch) -> None:
     # Where a person's Ctrl-C arrives can't be timed from outside.
     monkeypatch.setattr("chatserver.commands.config.describe", interrupted)
     assert main(["config"]) == 130
-
-
-def test_it_runs_as_a_module() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "chatserver", "config"], capture_output=True, text=True, check=True
-    )
-    assert "server.port" in ran.stdout

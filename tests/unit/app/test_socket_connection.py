@@ -94,7 +94,8 @@ async def test_who_says_on_and_on_after_the_close_is_cut(served) -> None:
             await say_on(opened)
 
 
-async def test_who_says_nothing_after_the_close_is_cut(served) -> None:
+async def test_who_says_nothing_after_the_close_is_cut(served, monkeypatch) -> None:
+    monkeypatch.setattr("chatserver.app.socket_connection._LAST_WORDS_S", 0.05)
     async with raw_socket(address(served)) as opened:
         opened.say(Opcode.TEXT, b"\xff")
         assert (await opened.raw.rest())[:4] == b"\x88\x02\x03\xef"

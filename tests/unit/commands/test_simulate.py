@@ -1,9 +1,5 @@
-import signal
 import socket
-import subprocess
-import sys
 
-import httpx
 import pytest
 
 from chatserver.__main__ import main
@@ -45,12 +41,3 @@ def test_a_port_in_use_is_told(capsys, free_port) -> None:
     assert capsys.readouterr().err.startswith(
         f"chatserver: 127.0.0.1 port {free_port} can't be listened on: "
     )
-
-
-def test_it_answers_as_ollama_does_until_told_to_stop() -> None:
-    command = [sys.executable, "-m", "chatserver", "simulate-ollama", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        url = process.stdout.readline().split()[-1]
-        assert "version" in httpx.get(f"{url}/api/version", trust_env=False).json()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0

@@ -15,6 +15,7 @@ def _impatient(monkeypatch) -> None:
     """Ask the store again at once."""
     monkeypatch.setattr(runner, "_ASK_AGAIN", 0.002)
     monkeypatch.setattr(patience, "_FIRST_S", 0.002)
+    monkeypatch.setattr(patience, "_LONGEST_S", 0.01)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -66,11 +66,13 @@ async def test_draining_waits_for_no_run_that_waits_for_a_slot_again(alone) -> N
 
 async def test_closing_stops_everything_and_leaves_it_on_disk_for_the_next_start(tmp_path) -> None:
     async with working(tmp_path / "d", ollama__slots=1) as works:
-        running, waiting = await works.accept(STALLED), await works.accept(STALLED, expires_in=0.3)
+        running, waiting = await works.accept(STALLED), await works.accept(STALLED, expires_in=30)
         await works.answering(running)
         await works.engine.close()
         # Not even time ends anything now.
-        await asyncio.sleep(0.31)
+        loop_time().passes(31)
+        for _ in range(3):
+            await asyncio.sleep(0)
         records = [await works.record(each) for each in (running, waiting)]
         assert [record.status for record in records] == [Status.RUNNING, Status.QUEUED]
         await works.stats(in_flight=0)

@@ -85,7 +85,9 @@ async def test_after_the_end_of_a_pulse_nothing_rings() -> None:
     bell = Bell()
     with Pulse(0.001, bell.ring) as pulse:
         await asyncio.wait_for(bell.wait(), 5)
-        pulse.take()
+    # On a busy machine it has rung once more before its end.
+    pulse.take()
+    await rings(bell)
     await asyncio.sleep(0.005)
     assert not pulse.take()
     assert not await rings(bell)

@@ -1,0 +1,23 @@
+"""The commands as they are started: each in a process of its own."""
+
+import signal
+import subprocess
+import sys
+
+import httpx
+
+
+def test_it_runs_as_a_module() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "chatserver", "config"], capture_output=True, text=True, check=True
+    )
+    assert "server.port" in ran.stdout
+
+
+def test_the_simulator_answers_as_ollama_does_until_told_to_stop() -> None:
+    command = [sys.executable, "-m", "chatserver", "simulate-ollama", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        url = process.stdout.readline().split()[-1]
+        assert "version" in httpx.get(f"{url}/api/version", trust_env=False).json()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
