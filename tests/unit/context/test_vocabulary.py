@@ -2,7 +2,7 @@ import threading
 import time
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatserver.context.exact import Exact
@@ -11,7 +11,7 @@ from chatserver.context.vocabulary import UnusableVocabularyError, Vocabulary, r
 from chatserver.upstream.simulator.catalogue import CATALOGUE, full_description
 from chatserver.upstream.simulator.vocabulary import load_vocabulary
 from tests.unit.context.vocabularies import DEFINED, SPECIAL, described, trained
-from tests.unit.properties import PROPERTY
+from tests.unit.properties import PROPERTY, tried
 
 FAMILIES = ("gpt-2", "llama-bpe", "qwen2", "qwen35")
 CODE = 'if x["a"] != None:\n\treturn {k: v**2 for k, v in it\'s.items()}  # 100%\r\n'
@@ -37,7 +37,7 @@ def reference(cut: str, text: str) -> int:
 def test_counts_are_those_of_the_reference_to_the_token(cut) -> None:
     counter = Exact(read_vocabulary(described(cut)).encoding())
 
-    @settings(PROPERTY, max_examples=250)
+    @tried(100)
     @given(TEXTS)
     @example("")
     @example(CODE * 20)

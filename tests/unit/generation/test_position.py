@@ -1,14 +1,15 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chatserver.errors import MalformedPosition
 from chatserver.generation.position import START, Position
+from tests.unit.properties import PROPERTY
 
 POSITIONS = st.builds(Position, st.integers(0, 999_999_999), st.integers(0, 999_999_999_999))
 
 
-@settings(derandomize=True, database=None, max_examples=50)
+@PROPERTY
 @given(POSITIONS)
 def test_a_position_comes_back_as_it_was_given(position):
     assert Position.parse(str(position)) == position

@@ -1,23 +1,12 @@
 """The central promise: whatever happens on the way, every reader ends with the final text, nothing twice."""
 
-import os
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.generation.world import ALL, World
-
-# The same scripts on every machine and in every run, so that a failure is everybody's at once.
-# EXPLORE=20000 plays that many others instead; Hypothesis then says how to play a failing one again.
-EXPLORE = int(os.environ.get("EXPLORE", "0"))
-PLAYED = settings(
-    derandomize=not EXPLORE,
-    database=None,
-    deadline=None,
-    print_blob=True,
-    report_multiple_bugs=False,
-)
+from tests.unit.properties import tried
 
 INSTANCE = READER = st.integers(0, 2)
 KINDS = st.lists(st.sampled_from(["answer", "answer", "thinking", "tools", "anew"]), min_size=1, max_size=4)
@@ -43,27 +32,28 @@ ARGUMENTS: dict[str, tuple[st.SearchStrategy[Any], ...]] = {
     "serve_from_store": (INSTANCE,),
 }
 OFTEN = {"generate": 10, "read": 20, "connect": 4, "hear": 12, "share": 5, "claim": 3, "compare": 8}
-VERBS = [verb for verb in ARGUMENTS for _ in range(OFTEN.get(verb, 1))]
+VERBS = st.sampled_from([verb for verb in ARGUMENTS for _ in range(OFTEN.get(verb, 1))])
+#: Asked anew before each move, so that a failing script shrinks by leaving moves out.
+GOES_ON = st.integers(0, 49)
+OF_EACH_READER = st.lists(st.booleans(), min_size=3, max_size=3)
 
 
 @st.composite
 def scripts(draw: st.DrawFn) -> list[tuple[Any, ...]]:
     script: list[tuple[Any, ...]] = []
-    # Asked anew before each move, so that a failing script shrinks by leaving moves out.
-    while len(script) < 60 and draw(st.integers(0, 49)):
-        verb = draw(st.sampled_from(VERBS))
+    while len(script) < 60 and draw(GOES_ON):
+        verb = draw(VERBS)
         script.append((verb, *[draw(argument) for argument in ARGUMENTS[verb]]))
-    each = st.lists(st.booleans(), min_size=3, max_size=3)
-    return [*script, ("conclude", draw(each), draw(each))]
+    return [*script, ("conclude", draw(OF_EACH_READER), draw(OF_EACH_READER))]
 
 
-@settings(PLAYED, max_examples=EXPLORE or 300)
+@tried(300)
 @given(scripts())
 def test_every_reader_ends_with_the_final_text_and_never_forgets_without_need(script):
     World(calm=False).play(script)
 
 
-@settings(PLAYED, max_examples=EXPLORE or 100)
+@tried(100)
 @given(scripts())
 def test_where_nothing_is_lost_and_no_attempt_fails_no_reader_is_ever_reset(script):
     world = World(calm=True)
