@@ -9,7 +9,7 @@ from sqlalchemy import Integer, Row, Select, bindparam, func, literal, select, t
 
 from chatserver.errors import NotFound
 from chatserver.generation.principal import Principal
-from chatserver.storage.among import among
+from chatserver.storage.among import among, roots_of
 from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
 from chatserver.storage.records import Counted, Message, Page, Said, Transcript
@@ -32,7 +32,7 @@ _PARENT = select(messages.c.parent).where(
 )
 _BESIDE = select(messages.c.id, messages.c.conversation, messages.c.parent).order_by(messages.c.id)
 _UNDER_PARENTS = _BESIDE.where(among(messages.c.parent, "ids"))
-_ROOTS = _BESIDE.where(among(messages.c.conversation, "ids"), messages.c.parent.is_(None))
+_ROOTS = _BESIDE.where(roots_of("ids"))
 
 
 def _select_upwards() -> Select[Any]:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import pytest
@@ -44,6 +44,7 @@ from tests.contract.storage.store import (
 
 # The indexes that are read whole hold nothing but what is asked for.
 _SCAN = re.compile(r"SCAN (\w+)(?! USING INDEX ix_generations_(?:unfinished|housekeeping))\b")
+_INDEX = re.compile(r"USING (?:COVERING )?INDEX (\w+)")
 _SORT = re.compile(r"USE TEMP B-TREE FOR ORDER BY")
 #: A branch is as deep as it is read, and what a search finds is no more than somebody has.
 _IN_NO_INDEX = ("RECURSIVE", "search_entries")
@@ -51,8 +52,17 @@ _NO_QUERIES = ("BEGIN", "PRAGMA", "SET", "SHOW")
 
 #: Statement -> parameters that it was made with.
 Statements = dict[str, Any]
-#: Statement -> (tables that it reads whole, whether it sorts).
-Plans = dict[str, tuple[set[str], bool]]
+
+
+class Plan(NamedTuple):
+    #: Tables that are read whole.
+    whole: set[str]
+    sorts: bool
+    indexes: set[str]
+
+
+#: Statement -> how it is carried out.
+Plans = dict[str, Plan]
 
 #: So many rows that a planner has reason to use indexes: 60 users, one of them with much of everything.
 _ROWS = """
@@ -180,16 +190,17 @@ async def plans(statements, database, request) -> Plans:
     return {statement: plan async for statement, plan in plans_of_a_server(database, statements)}
 
 
-def plans_of_a_file(path: Path, statements: Statements) -> Iterator[tuple[str, tuple[set[str], bool]]]:
+def plans_of_a_file(path: Path, statements: Statements) -> Iterator[tuple[str, Plan]]:
     tables = {*metadata.tables, "answers"}
     with closing(sqlite3.connect(path)) as connection:
         for statement, parameters in statements.items():
             rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
             plan = "\n".join(row[3] for row in rows)
-            yield statement, (tables & set(_SCAN.findall(plan)), bool(_SORT.search(plan)))
+            whole = tables & set(_SCAN.findall(plan))
+            yield statement, Plan(whole, bool(_SORT.search(plan)), set(_INDEX.findall(plan)))
 
 
-async def plans_of_a_server(address: str, statements: Statements) -> AsyncIterator[tuple[str, Any]]:
+async def plans_of_a_server(address: str, statements: Statements) -> AsyncIterator[tuple[str, Plan]]:
     connection = await asyncpg.connect(address)
     try:
         for statement, parameters in statements.items():
@@ -198,7 +209,8 @@ async def plans_of_a_server(address: str, statements: Statements) -> AsyncIterat
             explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *given)
             nodes = list(nodes_of(json.loads(explained)[0]["Plan"]))
             whole = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
-            yield statement, (whole, any("Sort" in node["Node Type"] for node in nodes))
+            indexes = {node["Index Name"] for node in nodes if "Index Name" in node}
+            yield statement, Plan(whole, any("Sort" in node["Node Type"] for node in nodes), indexes)
     finally:
         await connection.close()
 
@@ -211,15 +223,22 @@ def nodes_of(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 async def test_no_query_reads_a_whole_table(plans) -> None:
     # There are as few instances as there are processes, and as few probes as versions of models.
-    found = {statement: whole - {"instances", "probes"} for statement, (whole, _) in plans.items()}
+    found = {statement: plan.whole - {"instances", "probes"} for statement, plan in plans.items()}
     assert {statement: whole for statement, whole in found.items() if whole} == {}
 
 
 async def test_pages_come_out_of_their_index_in_order(plans) -> None:
     pages = {
-        statement: sorts
-        for statement, (_, sorts) in plans.items()
+        statement: plan.sorts
+        for statement, plan in plans.items()
         if "LIMIT" in statement and not any(other in statement for other in _IN_NO_INDEX)
     }
     assert pages
     assert not any(pages.values()), pages
+
+
+async def test_roots_are_looked_for_among_those_of_their_conversation(plans) -> None:
+    # The index of parents has them too, but those of all conversations.
+    found = [plan.indexes for statement, plan in plans.items() if "parent IS NULL" in statement]
+    assert found
+    assert all("ix_messages_roots" in indexes and "ix_messages_parent_id" not in indexes for indexes in found)
