@@ -28,7 +28,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def cluster(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> AsyncIterator[Cluster]:
     settings = {"server.workers": _WORKERS, "ollama.slots": _WORKERS * _ANSWERS}
     folder = tmp_path_factory.mktemp("workers")
-    async with cluster_of(folder, postgres, 1, settings, ("--rate", "60")) as cluster:
+    model = ("--rate", "60", "--parallel", str(_ANSWERS))
+    async with cluster_of(folder, postgres, 1, settings, model) as cluster:
         yield cluster
         (process,) = cluster.servers
         assert await process.terminate() == 0

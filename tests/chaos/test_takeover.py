@@ -29,7 +29,8 @@ pytestmark = pytest.mark.asyncio
 @pytest_asyncio.fixture
 async def cluster(tmp_path, postgres: Postgres) -> AsyncIterator[Cluster]:
     settings = {"ollama.slots": _ANSWERS}
-    async with cluster_of(tmp_path, postgres, 2, settings, ("--rate", "60")) as cluster:
+    model = ("--rate", "60", "--parallel", str(_ANSWERS))
+    async with cluster_of(tmp_path, postgres, 2, settings, model) as cluster:
         yield cluster
 
 
