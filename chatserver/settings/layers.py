@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,7 +36,7 @@ def load(config_file: Path | None, environ: Mapping[str, str], options: Mapping[
 
     Raises SettingsError with one sentence that names the first unknown or wrong setting and what is allowed.
     """
-    layer = _read_file(default_file(), "default")
+    layer = _defaults().copy()
     if config_file is not None:
         layer |= _read_file(config_file, str(config_file))
     layer |= read_environment(environ)
@@ -52,6 +53,12 @@ def default_file() -> Path:
     """Beside this module when installed from a wheel, else in the repository."""
     installed = Path(__file__).with_name("default.toml")
     return installed if installed.exists() else Path(__file__).parents[2] / "configs" / "default.toml"
+
+
+@cache
+def _defaults() -> Layer:
+    """Read what comes with the program, and so doesn't change while that runs."""
+    return _read_file(default_file(), "default")
 
 
 def _read_file(path: Path, origin: str) -> Layer:
