@@ -126,7 +126,7 @@ def allowing_of(parts: Parts) -> Allowing:
         parts.windows,
         parts.store.generations,
         parts.engine.owner,
-        lambda: parts.membership.living,
+        lambda: parts.membership.living.instances,
         limits.outstanding_per_user,
     )
 
@@ -206,8 +206,11 @@ def _checks(parts: Parts) -> dict[str, Check]:
         # Answers go on without it where they run, so this doesn't make the process unready.
         if parts.peers.alone:
             return PartHealth(ok=True, detail="alone")
-        shared = "connected" if parts.peers.connected else "away: answers are only read where they are made"
-        return PartHealth(ok=True, detail=shared)
+        if not parts.peers.connected:
+            return PartHealth(ok=True, detail="away: answers are only read where they are made")
+        living = parts.membership.living
+        said = f"connected; {living.instances} instances with {living.connections} connections"
+        return PartHealth(ok=True, detail=said)
 
     async def model_servers() -> PartHealth:
         # Work is accepted while no model server answers, so this doesn't make the process unready.

@@ -156,7 +156,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             metrics=metrics,
             patience=(patience := Patience(clock)),
             watchers=watchers,
-            readers=Readers(settings.limits.connections, metrics),
+            readers=(readers := Readers(settings.limits.connections, metrics)),
             store=store,
             fleet=fleet,
             prompts=prompts,
@@ -177,7 +177,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
             checkpoints=Checkpoints(engine.jobs, store.writer, settings.store.checkpoint_ms / 1000),
             membership=(
                 membership := _make_membership(
-                    settings, store, peers=peers, instances=instances, engine=engine, clock=clock
+                    settings, store, readers, peers=peers, instances=instances, engine=engine, clock=clock
                 )
             ),
             windows=redis.windows if redis else None,
@@ -353,7 +353,14 @@ def _make_prompts(settings: Settings, store: Store, fleet: Fleet, measures: Meas
 
 
 def _make_membership(
-    settings: Settings, store: Store, *, peers: Peers, instances: Instances, engine: Engine, clock: Clock
+    settings: Settings,
+    store: Store,
+    readers: Readers,
+    *,
+    peers: Peers,
+    instances: Instances,
+    engine: Engine,
+    clock: Clock,
 ) -> Membership:
     return Membership(
         lease_s=settings.store.lease_s,
@@ -364,6 +371,7 @@ def _make_membership(
         engine=engine,
         generations=store.generations,
         take_in=partial(take_in, engine=engine, most_attempts=settings.generation.attempts),
+        connections=readers.__len__,
     )
 
 

@@ -13,7 +13,7 @@ from chatserver.errors import StoreUnavailable
 from chatserver.generation.clock import Clock
 from chatserver.storage.generations import Generations
 from chatserver.storage.housekeeping import ForgetLeftHousekeeping
-from chatserver.storage.instances import Adopt, HandOver, Instances, KeepAlive, Leave
+from chatserver.storage.instances import Adopt, HandOver, Instances, KeepAlive, Leave, Living
 from chatserver.storage.records import Generation
 from chatserver.storage.writer import Writer
 
@@ -38,6 +38,7 @@ class Membership:
         engine: Engine,
         generations: Generations,
         take_in: Callable[[Generation], None],
+        connections: Callable[[], int],
     ) -> None:
         self._name = engine.owner
         self._lease_s = lease_s
@@ -48,10 +49,11 @@ class Membership:
         self._engine = engine
         self._generations = generations
         self._take_in = take_in
+        self._connections = connections
         #: Before then nobody is taken for dead: they may only have been unable to say that they live.
         self._trusts_leases_at = 0.0
-        #: Instances that live, this one among them, when that was last looked at.
-        self.living = 1
+        #: Who lives, this instance among them, when that was last looked at.
+        self.living = Living(1, 0)
         self._left = False
         self._look_now = asyncio.Event()
 
@@ -107,7 +109,8 @@ class Membership:
         return False
 
     async def _keep_alive(self) -> bool:
-        return await self._writer.submit(KeepAlive(self._name, round(1000 * self._lease_s)))
+        lease_ms = round(1000 * self._lease_s)
+        return await self._writer.submit(KeepAlive(self._name, lease_ms, self._connections()))
 
     def _mistrust(self) -> None:
         self._trusts_leases_at = self._clock.now() + self._lease_s

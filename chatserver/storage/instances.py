@@ -42,10 +42,14 @@ _orphaned = unfinished & generations.c.purpose.is_(None) & ~owner_lives
 _RENEW = (
     update(instances)
     .where(instances.c.id == bindparam("of_instance"), instances.c.lease_until > now_ms())
-    .values(lease_until=now_ms() + bindparam("lease_ms"))
+    .values(lease_until=now_ms() + bindparam("lease_ms"), connections=bindparam("its_connections"))
 )
 _RUN_OUT = delete(instances).where(instances.c.id == bindparam("of_instance"))
-_JOIN = insert(instances).values(id=bindparam("of_instance"), lease_until=now_ms() + bindparam("lease_ms"))
+_JOIN = insert(instances).values(
+    id=bindparam("of_instance"),
+    lease_until=now_ms() + bindparam("lease_ms"),
+    connections=bindparam("its_connections"),
+)
 #: Leases after which one that died is forgotten.
 _REMEMBERED = 100
 _FORGET_DEAD = delete(instances).where(
@@ -78,6 +82,8 @@ class KeepAlive(Command[bool]):
 
     instance: str
     lease_ms: int
+    #: How many it has now, for whoever wants to know how many there are in all.
+    connections: int = 0
 
     @classmethod
     async def handle(
@@ -87,7 +93,11 @@ class KeepAlive(Command[bool]):
 
 
 async def _keep_alive(connection: Connection, command: KeepAlive) -> bool:
-    row = {"of_instance": command.instance, "lease_ms": command.lease_ms}
+    row = {
+        "of_instance": command.instance,
+        "lease_ms": command.lease_ms,
+        "its_connections": command.connections,
+    }
     if (await connection.execute(_RENEW, row)).rowcount:
         return True
     for statement in (_RUN_OUT, _JOIN, _FORGET_DEAD):
@@ -172,6 +182,14 @@ class Orphan:
     epoch: int
 
 
+@dataclass(frozen=True, slots=True)
+class Living:
+    """The instances that live, and what they said last of their connections."""
+
+    instances: int
+    connections: int
+
+
 class Instances:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -180,11 +198,10 @@ class Instances:
         """How many other instances there are, those included that have ended without saying so."""
         return len(await self._database.rows(select(instances.c.id).where(instances.c.id != name)))
 
-    async def living(self) -> int:
-        """How many instances live."""
-        return len(
-            await self._database.rows(select(instances.c.id).where(instances.c.lease_until > now_ms()))
-        )
+    async def living(self) -> Living:
+        query = select(instances.c.connections).where(instances.c.lease_until > now_ms())
+        rows = await self._database.rows(query)
+        return Living(len(rows), sum(row.connections for row in rows))
 
     async def orphans(self, most: int, *, handed_over: bool = False) -> list[Orphan]:
         """Unfinished work whose owner doesn't live, oldest first; or only that which was handed over."""

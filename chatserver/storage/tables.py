@@ -22,6 +22,7 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
+    text,
 )
 
 
@@ -159,6 +160,8 @@ instances = Table(
     Column("id", Text, primary_key=True),
     # By the database's clock; renewed as long as the process lives.
     Column("lease_until", BigInteger, nullable=False),
+    # Streams and WebSockets, as it said with its last sign of life.
+    Column("connections", Integer, nullable=False, server_default=text("0")),
 )
 Index("ix_generations_housekeeping", generations.c.id, **_where(generations.c.purpose.is_not(None)))
 

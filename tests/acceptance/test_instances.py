@@ -15,12 +15,16 @@ from tests.harness.processes import simulator_stats
 from tests.harness.readers import TRANSPORTS, Moment, Transport, read, read_whole
 from tests.harness.received import Received
 from tests.harness.watching import Watch, collect, each_way
+from tests.harness.websocket import socket
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 #: Above what all the other tests send, as one user, in a minute.
 _A_MINUTE = 60
 _AT_ONCE = 6
+#: Seconds that news may take between instances, and between two looks for it.
+_PATIENCE_S = 10
+_LOOK_AGAIN_S = 0.1
 
 each_transport = pytest.mark.parametrize("transport", TRANSPORTS)
 
@@ -186,3 +190,20 @@ async def _somebody_on_each(cluster: Cluster, address: str) -> AsyncIterator[lis
         for other in others:
             other.http.cookies.update(first.http.cookies)
         yield [first, *others]
+
+
+async def test_each_instance_tells_how_many_there_are_and_their_connections_in_all(cluster: Cluster) -> None:
+    here, there = cluster.clients
+    async with socket(here.url, cookies=here.cookies), socket(here.url, cookies=here.cookies):
+        await _told_by(there, "connected; 2 instances with 2 connections")
+    await _told_by(there, "connected; 2 instances with 0 connections")
+
+
+async def _told_by(client: Client, words: str) -> None:
+    """Wait until an instance says so of what it shares with the others."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while True:
+            health = (await client.http.get("/health/ready")).json()
+            if health["parts"]["backplane"]["detail"] == words:
+                return
+            await asyncio.sleep(_LOOK_AGAIN_S)

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from chatserver.generation.states import Status
-from chatserver.storage.instances import Adopt, HandOver, Instances, KeepAlive, Leave, Orphan
+from chatserver.storage.instances import Adopt, HandOver, Instances, KeepAlive, Leave, Living, Orphan
 from chatserver.storage.lifecycle import BeginAttempt, Claim, Claimed
 from tests.contract.storage.store import ALICE, NOW, finish
 
@@ -27,6 +27,14 @@ async def test_a_sign_of_life_says_whether_it_came_in_time(living) -> None:
     assert not await living.submit(KeepAlive("here", _LEASE_MS))
     assert await living.submit(KeepAlive("here", _LEASE_MS))
     assert not await living.submit(KeepAlive("there", _LEASE_MS))
+
+
+async def test_who_lives_is_counted_with_their_connections(living) -> None:
+    await living.submit(KeepAlive("there", _LEASE_MS, 3))
+    await living.submit(KeepAlive("gone", -1, 100))
+    await living.submit(KeepAlive("here", _LEASE_MS, 7))
+    await living.submit(KeepAlive("here", _LEASE_MS, 5))
+    assert await Instances(living.database).living() == Living(2, 8)
 
 
 async def test_what_the_living_own_is_nobody_elses(living) -> None:
