@@ -78,10 +78,13 @@ def postgres_database(postgres: Postgres, _shared_database: str) -> str:
     return postgres.address(_shared_database)
 
 
+def pytest_configure() -> None:
+    # Looking for garbage among all that is imported takes seconds, and it stays anyway.
+    gc.set_threshold(100_000)
+
+
 def pytest_collection_finish() -> None:
-    """Look for garbage more rarely, and not among what was imported, which stays: it takes seconds."""
     gc.freeze()
-    gc.set_threshold(20_000)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
