@@ -6,12 +6,13 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from itertools import cycle
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.harness.client import Client
+from tests.harness.client import Client, client_of
 from tests.harness.instances import Cluster, cluster_of
 from tests.harness.postgres import Postgres
 from tests.harness.processes import Process, on_postgres, running, server
@@ -122,14 +123,30 @@ async def test_what_keeps_it_from_starting_is_said_once(tmp_path, postgres: Post
     assert len(process.lines) == 1
 
 
-async def test_without_their_parent_none_stays(tmp_path, postgres: Postgres, cluster: Cluster) -> None:
+def _alone(tmp_path: Path, postgres: Postgres, cluster: Cluster) -> Process:
     given = {
         **on_postgres(postgres.address(postgres.create())),
         "store.redis_url": cluster.redis.url,
         "server.workers": _WORKERS,
         "server.grace_s": 2,
     }
-    async with running(server(tmp_path, cluster.simulator.url, given)) as process:
+    return server(tmp_path, cluster.simulator.url, given)
+
+
+async def test_without_their_parent_none_stays(tmp_path, postgres: Postgres, cluster: Cluster) -> None:
+    async with running(_alone(tmp_path, postgres, cluster)) as process:
         # It waits for the end of their output as well.
         await process.kill()
         assert len(_said(process, "parent_gone")) == _WORKERS
+
+
+async def test_told_twice_to_stop_they_end_in_order_nonetheless(
+    tmp_path, postgres: Postgres, cluster: Cluster
+) -> None:
+    async with running(_alone(tmp_path, postgres, cluster)) as process, client_of(process.url) as client:
+        for _ in range(_ANSWERS):
+            await client.hand_in("Tell me of the sea. [[tokens=1000]]")
+        for _ in range(2):
+            process.signal(signal.SIGTERM)
+        assert await process.wait() == 0
+        assert process.complaints == []
