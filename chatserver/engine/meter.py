@@ -32,8 +32,7 @@ class Meter:
         self._measure()
         pieces = self._seam.take(pieces)
         for piece in pieces:
-            text = piece.text.encode() if isinstance(piece, Delta) else orjson.dumps(piece.calls)
-            self._left -= len(text)
+            self._left -= len(piece.text.encode() if isinstance(piece, Delta) else orjson.dumps(piece.calls))
         if self._left < 0:
             raise TextFullError
         self._job.feed.extend(pieces)

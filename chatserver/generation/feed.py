@@ -23,12 +23,13 @@ class Place:
 class Batch:
     """What readers at one position get next. They share it, and what it was encoded to."""
 
-    __slots__ = ("encoded", "entries")
+    __slots__ = ("encoded", "entries", "events")
 
     def __init__(self, entries: list[Entry]) -> None:
         self.entries = entries
-        #: Filled by the transports.
+        #: Filled by the transports: frames, and all of them as server-sent events.
         self.encoded: Any = None
+        self.events: bytes | None = None
 
 
 class Listener(Protocol):
@@ -63,8 +64,7 @@ class Feed:
 
     def extend(self, pieces: Sequence[Piece]) -> None:
         """Add what came together; readers are woken once for all of it."""
-        for piece in pieces:
-            self.log.add(piece)
+        self.log.add(*pieces)
         self._changed()
 
     def append(self, first: Position, pieces: Sequence[Piece]) -> None:
@@ -99,15 +99,16 @@ class Feed:
     def park(self) -> None:
         """Say that what is missing won't come here."""
         self.parked = True
-        self._tell()
+        self._changed()
 
     def batch(self, n: int) -> Batch | None:
         """What follows piece n, or None while there is nothing."""
-        if n >= self.log.top:
-            return None
         batch = self._batches.get(n)
         if batch is None:
-            batch = Batch(self.log.since(n))
+            entries = self.log.since(n)
+            if not entries:
+                return None
+            batch = Batch(entries)
             if len(self._batches) < _SHARED_BATCHES:
                 self._batches[n] = batch
         return batch
@@ -123,8 +124,5 @@ class Feed:
 
     def _changed(self) -> None:
         self._batches.clear()
-        self._tell()
-
-    def _tell(self) -> None:
         for listener in self._listeners:
             listener.notify()

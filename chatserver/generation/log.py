@@ -61,11 +61,11 @@ class TokenLog:
             raise GapInLog(expected=self.top + 1, got=n + 1)
         if self.ended:
             raise LogEnded
-        self._drop_beyond(n)
         # Where the log had to begin again from less, epochs that began later never happened.
         self._epochs = [begun for begun in self._epochs if begun.n <= n]
         self._epochs.append(Position(epoch, n))
         self.epoch = epoch
+        self._drop_beyond(n)
         return True
 
     def append(self, position: Position, piece: Piece) -> bool:
@@ -77,13 +77,20 @@ class TokenLog:
         self.add(piece)
         return True
 
-    def add(self, piece: Piece) -> None:
-        """Put `piece` next, as the owner under the newest epoch does."""
+    def add(self, *pieces: Piece) -> None:
+        """Put them next, as the owner under the newest epoch does."""
         if not self.epoch:
             raise StaleEpoch("No epoch has begun.")
-        if self.ended:
-            raise LogEnded
-        self._take(piece)
+        for piece in pieces:
+            if self.ended:
+                raise LogEnded
+            self._pieces.append(piece)
+            if isinstance(piece, Delta):
+                self.characters += len(piece.text)
+            elif isinstance(piece, Reset):
+                self._void = len(self._pieces)
+            elif isinstance(piece, Ending):
+                self.ended = True
 
     def locate(self, position: Position) -> int | None:
         """The number to read on from, or None where the reader has to forget what it has.
@@ -91,10 +98,10 @@ class TokenLog:
         The number may lie beyond the top: under the newest epoch, and before any, the pieces that
         the reader has seen may still be on their way from the owner it has just left.
         """
-        if position == START:
-            return self._void
         if (position.epoch == self.epoch and not self.ended) or not self.epoch:
             return position.n
+        if position == START:
+            return self._void
         last = self._last_under(position.epoch)
         return None if last is None or position.n > last else position.n
 
@@ -103,11 +110,11 @@ class TokenLog:
 
         A reader that stands before the last reset gets that reset first and nothing older.
         """
-        pieces = self._pieces
-        n, top = max(n, self._void - 1, 0), len(pieces)
+        pieces, top = self._pieces, len(self._pieces)
         if n + 1 == top:
             # So it is for nearly all: they keep up.
             return [(self.position_of(top), pieces[n])]
+        n = max(n, self._void - 1)
         entries: list[Entry] = []
         while n < top:
             piece, first, n = pieces[n], n, n + 1
@@ -150,20 +157,10 @@ class TokenLog:
     def sha256(self) -> str:
         return text_sha256(self.text(Channel.ANSWER))
 
-    def _take(self, piece: Piece) -> None:
-        self._pieces.append(piece)
-        if isinstance(piece, Delta):
-            self.characters += len(piece.text)
-        elif isinstance(piece, Reset):
-            self._void = len(self._pieces)
-        elif isinstance(piece, Ending):
-            self.ended = True
-
     def _drop_beyond(self, n: int) -> None:
         kept = self._pieces[:n]
         self._pieces, self._void, self.characters = [], 0, 0
-        for piece in kept:
-            self._take(piece)
+        self.add(*kept)
 
     def _last_under(self, epoch: int) -> int | None:
         for begun, following in zip_longest(self._epochs, self._epochs[1:]):

@@ -15,7 +15,7 @@ from chatserver.chat.watching import Watchers
 from chatserver.chat.work import Work
 from chatserver.errors import MalformedPosition, NotFound, StoreUnavailable
 from chatserver.generation.cursor import Cursor
-from chatserver.generation.feed import Batch, Feed
+from chatserver.generation.feed import Feed
 from chatserver.generation.pieces import Piece
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
@@ -67,16 +67,15 @@ class EncodedFrame:
 
 
 class EncodedPiece:
-    """The frame of a piece. Each form is made when first asked for, and shared by all readers."""
+    """The frame of a piece."""
 
-    __slots__ = ("_generation", "_json", "_piece", "_position", "_sse")
+    __slots__ = ("_generation", "_json", "_piece", "_position")
 
     def __init__(self, generation: str, position: Position, piece: Piece) -> None:
         self._generation = generation
         self._position = position
         self._piece = piece
         self._json: bytes | None = None
-        self._sse: bytes | None = None
 
     @property
     def type(self) -> str:
@@ -98,9 +97,7 @@ class EncodedPiece:
 
     @property
     def sse(self) -> bytes:
-        if self._sse is None:
-            self._sse = frame_event(self._generation, self._position, self._piece)
-        return self._sse
+        return frame_event(self._generation, self._position, self._piece)
 
 
 class Source(Protocol):
@@ -123,8 +120,8 @@ class Source(Protocol):
     async def read(self) -> Sequence[Encoded]:
         """Give what is new; nothing twice."""
 
-    def glance(self) -> Sequence[Encoded]:
-        """Give what is new and can be had without waiting; where that is nothing, `read` may know more."""
+    def glance(self) -> bytes:
+        """Give what is new, as server-sent events, if it can be had at once; else `read` may know more."""
 
 
 #: Opens a source for whoever is to be told of news.
@@ -156,11 +153,22 @@ class GenerationSource:
         self._cursor.__exit__()
 
     async def read(self) -> Sequence[Encoded]:
-        return self.glance() or self._place()
-
-    def glance(self) -> Sequence[Encoded]:
         batch = self._cursor.read()
-        return () if batch is None else encoded(self._generation, batch)
+        if batch is None:
+            return self._place()
+        if batch.encoded is None:
+            # Whoever shares the batch shares these too.
+            batch.encoded = [EncodedPiece(self._generation, *entry) for entry in batch.entries]
+        frames: Sequence[Encoded] = batch.encoded
+        return frames
+
+    def glance(self) -> bytes:
+        batch = self._cursor.read()
+        if batch is None:
+            return b""
+        if batch.events is None:
+            batch.events = b"".join([frame_event(self._generation, *entry) for entry in batch.entries])
+        return batch.events
 
     def _place(self) -> Sequence[Encoded]:
         place = self._cursor.place()
@@ -222,8 +230,8 @@ class ConversationSource:
         if self._again is not None:
             self._again.cancel()
 
-    def glance(self) -> Sequence[Encoded]:
-        return ()
+    def glance(self) -> bytes:
+        return b""
 
     async def read(self) -> Sequence[Encoded]:
         if not self._news:
@@ -301,15 +309,6 @@ class ConversationSource:
         if isinstance(item, Generation):
             return self._sources.work.shown(item)
         return ConversationResource.of(item)
-
-
-def encoded(generation: str, batch: Batch) -> Sequence[Encoded]:
-    """Encode a batch; readers who share it share this too."""
-    frames: list[EncodedPiece] | None = batch.encoded
-    if frames is None:
-        frames = [EncodedPiece(generation, position, piece) for position, piece in batch.entries]
-        batch.encoded = frames
-    return frames
 
 
 def change_number(text: str) -> int:

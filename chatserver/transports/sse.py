@@ -4,7 +4,7 @@ A response of our own instead of sse-starlette's: see ARCHITECTURE.md for what t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from chatserver.transports.bell import Bell, Pulse, told
 from chatserver.transports.readers import Readers
-from chatserver.transports.sources import Encoded, Opener, Source
+from chatserver.transports.sources import Opener, Source
 from chatserver.wire import sse
 
 _HEADERS = {
@@ -84,7 +84,7 @@ class EventStream(Response):
 
                 async def write() -> None:
                     while True:
-                        body = _joined(await source.read())
+                        body = b"".join([frame.sse for frame in await source.read()])
                         if pulse.take():
                             body += _HEARTBEAT
                         if body:
@@ -125,16 +125,12 @@ class _Quick:
         self._due = False
         # While the writer has a reason of its own to wake, or something in its hands, order is its business.
         if self.source is not None and self._bell.has_waiter and self._outlet.free:
-            frames = self.source.glance()
-            if frames:
-                self._outlet.write(_joined(frames))
+            events = self.source.glance()
+            if events:
+                self._outlet.write(events)
                 if self.source.expects_more:
                     return
         self._bell.ring()
-
-
-def _joined(frames: Sequence[Encoded]) -> bytes:
-    return frames[0].sse if len(frames) == 1 else b"".join([frame.sse for frame in frames])
 
 
 @asynccontextmanager

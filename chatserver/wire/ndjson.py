@@ -11,13 +11,10 @@ class LineSplitter:
         self._rest = b""
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        if self._rest:
-            chunk = self._rest + chunk
-        lines = chunk.split(b"\n")
-        self._rest = lines.pop()
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
         if len(self._rest) > self._longest:
             raise PayloadTooLarge(f"A line is longer than {self._longest} bytes.")
-        return [line for line in lines if line and not line.isspace()]
+        return list(filter(bytes.strip, lines))
 
     def flush(self) -> list[bytes]:
         """Give what stands after the last line break, as one line."""

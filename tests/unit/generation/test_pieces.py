@@ -1,4 +1,3 @@
-from dataclasses import FrozenInstanceError, fields
 from typing import get_args
 
 import pytest
@@ -32,8 +31,8 @@ def test_there_is_a_sample_of_every_piece():
 
 @pytest.mark.parametrize("piece", EVERY_PIECE, ids=lambda piece: type(piece).__name__)
 def test_a_piece_is_never_changed(piece):
-    with pytest.raises(FrozenInstanceError):
-        setattr(piece, fields(piece)[0].name, None)
+    with pytest.raises(AttributeError):
+        setattr(piece, type(piece).__match_args__[0], None)
 
 
 def test_text_travels_on_two_channels():
