@@ -9,12 +9,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import WebSocketRoute
 
-from chatserver.access.allowance import Allowances
 from chatserver.access.frontier import KnownHosts, SecurityHeaders
-from chatserver.access.gate import Gate
 from chatserver.access.hosts import Hosts
-from chatserver.access.tickets import Tickets
-from chatserver.access.visitors import Visitors
 from chatserver.api.context import ContextCalls
 from chatserver.api.conversations import ConversationCalls
 from chatserver.api.docs import Handbook
@@ -32,82 +28,30 @@ from chatserver.api.reference import WEBSOCKET_PATH, api_of
 from chatserver.api.streams import Streams
 from chatserver.app.middleware import CountRequests
 from chatserver.app.parts import Parts
-from chatserver.chat.accepting import Accepting
-from chatserver.chat.again import Again
-from chatserver.chat.allowing import Allowing
-from chatserver.chat.changing import Changing
-from chatserver.chat.conversing import Conversing
-from chatserver.chat.exporting import Exporting
-from chatserver.chat.remembering import Remembering
-from chatserver.chat.work import Work
+from chatserver.app.services import Services, make_services
 from chatserver.errors import StoreUnavailable
 from chatserver.settings import LimitSettings
-from chatserver.transports.sources import Sources
 from chatserver.transports.websocket import Socket
 
 _PREFLIGHT_KEPT_S = 3600
 
 
 def build_application(parts: Parts, figures: Figures | None = None) -> Starlette:
-    settings, store = parts.settings, parts.store
-    gate = Gate(
-        Visitors(parts.secret),
-        Tickets(parts.secret, parts.clock),
-        frozenset(settings.server.public_origins),
-    )
-    limits = settings.limits
-    accepting = Accepting(
-        engine=parts.engine,
-        writer=store.writer,
-        repeats=store.repeats,
-        allowing=allowing_of(parts),
-        clock=parts.clock,
-        metrics=parts.metrics,
-    )
-    conversing = Conversing(
-        accepting=accepting,
-        fleet=parts.fleet,
-        writer=store.writer,
-        conversations=store.conversations,
-        messages=store.messages,
-        prompts=parts.prompts,
-        clock=parts.clock,
-        most_characters=limits.content_characters,
-    )
-    work = Work(
-        accepting=accepting,
-        engine=parts.engine,
-        fleet=parts.fleet,
-        prompts=parts.prompts,
-        peers=parts.peers,
-        writer=store.writer,
-        generations=store.generations,
-        clock=parts.clock,
-    )
-    again = Again(accepting, parts.fleet, store.conversations, store.generations, parts.clock)
-    remembering = Remembering(
-        parts.fleet, store.writer, store.conversations, store.summaries, parts.prompts, parts.clock
-    )
-    exporting = Exporting(store.conversations, store.summaries, store.exports)
-    sources = Sources(work, store.conversations, parts.watchers)
-    streams = Streams(gate, sources, parts.readers, settings.streams)
-    told = _told(limits)
-    socket = Socket(
-        hosts=Hosts(settings.server.public_origins),
-        gate=gate,
-        conversing=conversing,
-        work=work,
-        sources=sources,
-        readers=parts.readers,
-        metrics=parts.metrics,
-        heartbeat=settings.streams.websocket_heartbeat_s,
-        most_subscriptions=limits.subscriptions_per_connection,
-        limits=told.model_dump(),
-    )
+    services = make_services(parts)
+    told = _told(parts.settings.limits)
+    return _around(_operations(parts, services, told, figures), _socket(parts, services, told), parts)
+
+
+def _operations(
+    parts: Parts, services: Services, told: Limits, figures: Figures | None
+) -> list[Operation[Any, Any, Any]]:
+    limits, gate = parts.settings.limits, services.gate
+    streams = Streams(gate, services.sources, parts.readers, parts.settings.streams)
+    conversing, work, again = services.conversing, services.work, services.again
     operations = [
-        *ConversationCalls(gate, conversing, Changing(parts.engine, parts.peers, store.writer)).operations(),
-        *ContextCalls(gate, remembering).operations(),
-        *ExportCalls(gate, exporting).operations(),
+        *ConversationCalls(gate, conversing, services.changing).operations(),
+        *ContextCalls(gate, services.remembering).operations(),
+        *ExportCalls(gate, services.exporting).operations(),
         *MessageCalls(gate, conversing, again, streams, limits.turn_bytes).operations(),
         *GenerationCalls(gate, work, again, streams, limits.generation_bytes).operations(),
         *streams.operations(),
@@ -115,19 +59,21 @@ def build_application(parts: Parts, figures: Figures | None = None) -> Starlette
         *Library.find().operations(),
         *OperatingCalls(figures or parts.metrics.figures, _checks(parts)).operations(),
     ]
-    in_time = [replace(operation, body_deadline=limits.body_timeout_s) for operation in operations]
-    return _around(in_time, socket, parts)
+    return [replace(operation, body_deadline=limits.body_timeout_s) for operation in operations]
 
 
-def allowing_of(parts: Parts) -> Allowing:
-    limits = parts.settings.limits
-    return Allowing(
-        Allowances(parts.clock, limits.messages_per_minute, limits.per_address_per_minute),
-        parts.windows,
-        parts.store.generations,
-        parts.engine.owner,
-        lambda: parts.membership.living.instances,
-        limits.outstanding_per_user,
+def _socket(parts: Parts, services: Services, told: Limits) -> Socket:
+    return Socket(
+        hosts=Hosts(parts.settings.server.public_origins),
+        gate=services.gate,
+        conversing=services.conversing,
+        work=services.work,
+        sources=services.sources,
+        readers=parts.readers,
+        metrics=parts.metrics,
+        heartbeat=parts.settings.streams.websocket_heartbeat_s,
+        most_subscriptions=parts.settings.limits.subscriptions_per_connection,
+        limits=told.model_dump(),
     )
 
 

@@ -17,6 +17,7 @@ import orjson
 from starlette.applications import Starlette
 
 from chatserver.app import parts as composition
+from chatserver.app import store as opening
 from chatserver.app.application import build_application
 from chatserver.app.parts import Parts, assemble
 from chatserver.context.titling import first_words
@@ -310,7 +311,7 @@ async def working(
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(serve_simulator(simulated or SimulatorOptions()))
         chosen = settings_of(folder, tuple(urls) or (url,), **settings)
-        stack.enter_context(patch.object(composition, "DatabaseOptions", database))
+        stack.enter_context(patch.object(opening, "DatabaseOptions", database))
         if clock is not None:
             stack.enter_context(patch.object(composition, "SystemClock", lambda: clock))
         parts = await stack.enter_async_context(assemble(chosen))

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from chatserver.access.allowance import Caller
-from chatserver.app.application import allowing_of
+from chatserver.app.services import Services, make_services
 from chatserver.chat.accepting import Accepting, Receipt
 from chatserver.chat.changing import Changing
 from chatserver.chat.conversing import Conversing, Turn
@@ -22,48 +22,24 @@ class Desk:
     works: Works
 
     @cached_property
+    def services(self) -> Services:
+        return make_services(self.works.parts)
+
+    @property
     def accepting(self) -> Accepting:
-        parts = self.works.parts
-        return Accepting(
-            engine=parts.engine,
-            writer=parts.store.writer,
-            repeats=parts.store.repeats,
-            allowing=allowing_of(parts),
-            clock=parts.clock,
-            metrics=parts.metrics,
-        )
+        return self.services.work.accepting
 
-    @cached_property
+    @property
     def conversing(self) -> Conversing:
-        parts = self.works.parts
-        return Conversing(
-            accepting=self.accepting,
-            fleet=parts.fleet,
-            writer=parts.store.writer,
-            conversations=parts.store.conversations,
-            messages=parts.store.messages,
-            prompts=parts.prompts,
-            clock=parts.clock,
-            most_characters=parts.settings.limits.content_characters,
-        )
+        return self.services.conversing
 
-    @cached_property
+    @property
     def changing(self) -> Changing:
-        return Changing(self.works.engine, self.works.parts.peers, self.works.parts.store.writer)
+        return self.services.changing
 
-    @cached_property
+    @property
     def work(self) -> Work:
-        parts = self.works.parts
-        return Work(
-            accepting=self.accepting,
-            engine=parts.engine,
-            fleet=parts.fleet,
-            prompts=parts.prompts,
-            peers=parts.peers,
-            writer=parts.store.writer,
-            generations=parts.store.generations,
-            clock=parts.clock,
-        )
+        return self.services.work
 
     async def begin(self, principal: Principal = ALICE, key: str | None = None, **more: Any) -> str:
         receipt = await self.conversing.create(
