@@ -1,5 +1,6 @@
 """Rows into a database before anybody opens it, as fast as each kind takes them."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
@@ -96,9 +97,10 @@ class _FileFilling:
     async def add(self, table: Table, rows: Rows) -> None:
         if rows:
             statement = insert(table).values(dict.fromkeys(rows[0]))
-            self.connection.executemany(
-                str(statement.compile(dialect=sqlite.dialect(paramstyle="named"))), rows
-            )
+            written = str(statement.compile(dialect=sqlite.dialect(paramstyle="named")))
+            self.connection.executemany(written, rows)
+            # So that whoever stops it is heard.
+            await asyncio.sleep(0)
 
 
 @dataclass(frozen=True)
