@@ -40,10 +40,7 @@ $(CLIENT): $(NODE_MODULES) $(shell find frontend_shim/src -type f) $(wildcard fr
 # The engine and the transports once more where asyncio itself looks for slow or lost coroutines.
 test: setup page
 	@tests/setup.sh
-	@for room in engine transports; do \
-		test ! -d tests/unit/$$room || \
-		PYTHONASYNCIODEBUG=1 $(BIN)/python -X dev -m pytest -q tests/unit/$$room || exit 1; \
-	done
+	@PYTHONASYNCIODEBUG=1 $(BIN)/python -X dev -m pytest -q tests/unit/engine tests/unit/transports
 	@$(BIN)/pytest
 
 check: setup $(NODE_MODULES)

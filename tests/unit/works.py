@@ -31,6 +31,7 @@ from chatserver.generation.position import START
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane
 from chatserver.settings import Settings, load
+from chatserver.storage import sqlite
 from chatserver.storage.command import Command, Transaction
 from chatserver.storage.conversations import CreateConversation
 from chatserver.storage.generations import AcceptGeneration
@@ -273,6 +274,8 @@ def settings_of(folder: Path, urls: tuple[str, ...], **more: Any) -> Settings:
         "ollama.urls": urls,
         "ollama.model": MODEL,
         "server.data_dir": str(folder),
+        # Making one takes longer than most of what it is needed for.
+        "server.secret": "a secret of these tests alone, as long as it has to be",
         # The model gets only what a test asks it, except where titles are the test.
         "housekeeping.titles": False,
     }
@@ -314,6 +317,8 @@ async def working(
         stack.enter_context(patch.object(opening, "DatabaseOptions", database))
         if clock is not None:
             stack.enter_context(patch.object(composition, "SystemClock", lambda: clock))
-        parts = await stack.enter_async_context(assemble(chosen))
+        # No test here has to survive a power cut, and thousands of syncs take seconds.
+        with patch.dict(sqlite._PRAGMAS, synchronous="OFF"):
+            parts = await stack.enter_async_context(assemble(chosen))
         await parts.take_up()
         yield Works(parts, url, folder)

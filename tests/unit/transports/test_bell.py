@@ -71,13 +71,19 @@ async def test_a_ring_after_the_waiter_was_stopped_harms_nobody() -> None:
     assert await rings(bell)
 
 
+async def pulsed(bell: Bell, pulse: Pulse) -> None:
+    """Wait for a ring of the pulse; on a busy machine one is heard that was taken with the one before."""
+    await bell.wait()
+    while not pulse.take():
+        await bell.wait()
+
+
 async def test_a_pulse_rings_again_and_again_and_says_once_that_it_was_the_one() -> None:
     bell = Bell()
     with Pulse(0.002, bell.ring) as pulse:
         for _ in range(3):
             assert not pulse.take()
-            await asyncio.wait_for(bell.wait(), 5)
-            assert pulse.take()
+            await asyncio.wait_for(pulsed(bell, pulse), 5)
             assert not pulse.take()
 
 
