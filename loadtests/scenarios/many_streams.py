@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 
 from loadtests.bench import NGINX, Demand, bench
-from loadtests.load import Outcome
+from loadtests.load import LoadFailed, Outcome
 from loadtests.measures import Curves, Figure, Plan, Result, at_least, quantiles
 from loadtests.servers import CLIENT, OURS, SIMULATOR
 
@@ -34,6 +34,8 @@ async def run(plan: Plan) -> Result:
         for number in range(1, plan.pairs + 1):
             for name, found in outcomes.items():
                 found.append(await on.measure(name, DEMAND))
+                if not found[-1].together_us:
+                    raise LoadFailed("There was no moment in which all streams ran.")
                 plan.tell(f"  round {number} of {plan.pairs}, {name}: {_said(name, found[-1])}")
     return evaluate(outcomes)
 
