@@ -1,7 +1,9 @@
 """Accepting a generation, from a turn or from handed-in work: once, on disk, and then on its way."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 
 import orjson
 
@@ -9,7 +11,7 @@ from chatserver.access.allowance import Caller
 from chatserver.chat.allowing import Allowing
 from chatserver.chat.resources import GenerationResource
 from chatserver.engine.engine import Engine
-from chatserver.errors import ContextTooLong, TooMany, Unavailable
+from chatserver.errors import ContextTooLong, StoreUnavailable, TooMany, Unavailable
 from chatserver.generation.clock import Clock
 from chatserver.storage.generations import AcceptGeneration
 from chatserver.storage.keys import Repeats
@@ -18,6 +20,12 @@ from chatserver.storage.regenerating import Regenerate
 from chatserver.storage.turns import AcceptTurn
 from chatserver.storage.writer import Writer
 from chatserver.telemetry.metrics import Metrics
+
+#: How many are committed at the same time, so that the first of a burst are answered before the last are
+#: stored. With fewer, a commit costs more than those after it gain.
+AT_ONCE = 40
+#: Seconds to wait for those before: a store that hangs for as long takes nothing of what comes behind them.
+_LONGEST_WAIT_S = 5
 
 #: What a generation is accepted by.
 Acceptance = AcceptTurn | Regenerate | AcceptGeneration
@@ -43,6 +51,8 @@ class Accepting:
     allowing: Allowing
     clock: Clock
     metrics: Metrics
+    #: Places of those that are being committed.
+    committing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def accept(
         self, caller: Caller, key: Idempotency | None, prepare: Callable[[], Awaitable[Acceptance]]
@@ -50,12 +60,26 @@ class Accepting:
         """Accept what `prepare` makes; a repeat gets its first answer."""
 
         async def admit() -> Receipt:
-            # Refused before anything is read: what is read for nothing holds up the rest.
-            with self.engine.preparing(caller.name):
-                command = await prepare()
-            return await self.engine.carry(self._commit(caller, command))
+            async with AsyncExitStack() as place:
+                # Refused before anything is read: what is read for nothing holds up the rest.
+                with self.engine.preparing(caller.name):
+                    command = await prepare()
+                    await place.enter_async_context(self._place())
+                return await self.engine.carry(self._commit(caller, command))
 
         return await self.allowed(caller, key, admit)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT_S):
+                await self.committing.acquire()
+        except TimeoutError:
+            raise StoreUnavailable from None
+        try:
+            yield
+        finally:
+            self.committing.release()
 
     async def allowed(
         self, caller: Caller, key: Idempotency | None, do: Callable[[], Awaitable[Receipt]]

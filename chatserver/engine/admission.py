@@ -1,7 +1,8 @@
 """Who is let in: room is kept for what is being stored, and what there is no room for is refused before."""
 
+import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from chatserver.engine.job import Job
 from chatserver.engine.jobs import Jobs
@@ -12,6 +13,9 @@ from chatserver.storage.records import Generation
 
 #: Seconds after which an answer may have ended, for whoever has too many on their way.
 _TRY_AGAIN_S = 2
+
+#: Seconds that what was accepted may give way to what is being accepted.
+_LONGEST_S = 0.1
 
 
 class Admission:
@@ -38,6 +42,32 @@ class Admissions:
         self._preparing = 0
         #: On their way to the disk, and then into the line.
         self._arriving = 0
+        #: Those and these, whether or not they need a place in the line.
+        self._coming = 0
+        self._nobody_comes = asyncio.Event()
+        self._nobody_comes.set()
+
+    async def lull(self) -> None:
+        """Wait until nobody is on the way in, or has been for long enough.
+
+        Turns that come together would all be accepted as late as the last one, if what comes after accepting
+        one went before accepting others.
+        """
+        if self._coming:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LONGEST_S):
+                    await self._nobody_comes.wait()
+
+    @contextmanager
+    def _on_the_way(self) -> Iterator[None]:
+        self._coming += 1
+        self._nobody_comes.clear()
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            if not self._coming:
+                self._nobody_comes.set()
 
     @contextmanager
     def preparing(self, account: str) -> Iterator[None]:
@@ -46,7 +76,8 @@ class Admissions:
         self._check_room(self._preparing - self._line.unused_slots)
         self._preparing += 1
         try:
-            yield
+            with self._on_the_way():
+                yield
         finally:
             self._preparing -= 1
 
@@ -65,7 +96,8 @@ class Admissions:
         self._jobs.add(job)
         self._arriving += slot is None
         try:
-            yield admission
+            with self._on_the_way():
+                yield admission
         finally:
             self._arriving -= slot is None
             if admission.accepted is None:

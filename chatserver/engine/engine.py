@@ -246,6 +246,7 @@ class Engine:
         self._spawn(job, self._timed(job, slot))
 
     async def _timed(self, job: Job, slot: Slot) -> None:
+        await self._admissions.lull()
         begun = self._clock.now()
         await self._runner.run(job, slot)
         self._line.pace.ran(self._clock.now() - begun)

@@ -4,6 +4,8 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from chatserver.chat import accepting
+from chatserver.chat.accepting import AT_ONCE
 from chatserver.errors import (
     ContextTooLong,
     Draining,
@@ -44,6 +46,44 @@ async def test_a_repeat_gets_the_same_answer_and_starts_nothing(desk, key) -> No
     await desk.works.idle()
     assert (await desk.hand_in("[[tokens=2]]", key)).body == receipts[0].body
     assert list(desk.works.engine.jobs()) == []
+
+
+async def test_of_those_that_come_together_the_first_are_answered_before_the_last_are_stored(desk) -> None:
+    writer = desk.works.parts.store.writer
+    async with desk.works.writer_held():
+        sending = [asyncio.create_task(desk.hand_in("[[tokens=1]]")) for _ in range(AT_ONCE + 5)]
+        async with asyncio.timeout(10):
+            while len(writer._waiting) < AT_ONCE:  # noqa: ASYNC110 - a queue that grows tells nobody
+                await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert len(writer._waiting) == AT_ONCE
+    assert len({receipt.generation for receipt in await asyncio.gather(*sending)}) == AT_ONCE + 5
+    await desk.works.idle()
+
+
+async def test_whoever_goes_away_before_it_is_stored_leaves_its_place(desk) -> None:
+    async with desk.works.writer_held():
+        sending = [asyncio.create_task(desk.hand_in("[[tokens=1]]")) for _ in range(AT_ONCE + 5)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        for each in sending:
+            each.cancel()
+        await asyncio.gather(*sending, return_exceptions=True)
+    receipts = await asyncio.gather(*(desk.hand_in("[[tokens=1]]") for _ in range(AT_ONCE)))
+    assert len({receipt.generation for receipt in receipts}) == AT_ONCE
+    await desk.works.idle()
+
+
+async def test_while_the_store_hangs_those_without_a_place_are_refused_too(desk, monkeypatch) -> None:
+    monkeypatch.setattr(accepting, "_LONGEST_WAIT_S", 0)
+    async with desk.works.writer_held():
+        sending = [asyncio.create_task(desk.hand_in("[[tokens=1]]")) for _ in range(AT_ONCE + 5)]
+        refused, _ = await asyncio.wait(sending, return_when=asyncio.FIRST_EXCEPTION)
+        assert {type(each.exception()) for each in refused} == {StoreUnavailable}
+    await asyncio.gather(*sending, return_exceptions=True)
+    assert sum(each.exception() is None for each in sending) == AT_ONCE
+    await desk.works.idle()
 
 
 async def test_of_many_repeats_at_once_one_is_carried_out(desk, key) -> None:

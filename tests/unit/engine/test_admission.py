@@ -69,6 +69,24 @@ async def test_what_there_will_be_no_room_for_is_refused_before_it_is_prepared(t
         await check_at_rest(works)
 
 
+async def test_what_is_accepted_gives_way_to_what_is_being_accepted(works) -> None:
+    admissions = works.engine._admissions
+    await admissions.lull()
+    with works.engine.preparing("alice"):
+        waiting = asyncio.create_task(admissions.lull())
+        with works.engine.admit("gen_x", ALICE, MODEL, Lane.INTERACTIVE):
+            pass
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await waiting
+
+
+async def test_it_runs_in_the_end_however_many_are_being_accepted(works) -> None:
+    with works.engine.preparing("alice"):
+        await works.ended(await works.accept("[[tokens=2]]"))
+    await check_at_rest(works)
+
+
 async def test_what_could_not_be_stored_gives_its_room_and_its_slot_back(works) -> None:
     for _ in range(3):
         with (
