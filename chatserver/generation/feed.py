@@ -109,7 +109,8 @@ class Feed:
             if not entries:
                 return None
             batch = Batch(entries)
-            if len(self._batches) < _SHARED_BATCHES:
+            # One reader alone shares with nobody.
+            if len(self._listeners) > 1 and len(self._batches) < _SHARED_BATCHES:
                 self._batches[n] = batch
         return batch
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import starmap
 from typing import Protocol, Self
 
 import orjson
@@ -132,6 +133,7 @@ class GenerationSource:
     def __init__(self, feed: Feed, after: Position, on_news: Callable[[], None]) -> None:
         self._cursor = Cursor(feed, after, on_news)
         self._generation = feed.generation
+        self._event = partial(frame_event, feed.generation)
 
     @property
     def after(self) -> str:
@@ -167,7 +169,7 @@ class GenerationSource:
         if batch is None:
             return b""
         if batch.events is None:
-            batch.events = b"".join([frame_event(self._generation, *entry) for entry in batch.entries])
+            batch.events = b"".join(starmap(self._event, batch.entries))
         return batch.events
 
     def _place(self) -> Sequence[Encoded]:

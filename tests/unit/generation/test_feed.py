@@ -85,7 +85,7 @@ def test_whoever_has_left_is_not_told():
 
 def test_readers_at_one_position_share_a_batch_and_what_it_was_encoded_to():
     feed = feed_of(*letters("abc"))
-    Ear(feed)
+    _readers = Ear(feed), Ear(feed)
 
     feed.batch(1).encoded = b"..."
 
@@ -114,7 +114,7 @@ def test_there_is_no_batch_at_the_top_or_beyond():
 
 def test_however_many_positions_are_read_few_batches_are_kept():
     feed = feed_of(*letters("a" * 100))
-    Ear(feed)
+    _readers = Ear(feed), Ear(feed)
 
     for n in range(100):
         assert feed.batch(n).entries[-1][0] == (1, 100)
