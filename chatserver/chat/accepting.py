@@ -121,5 +121,5 @@ class Accepting:
 
 
 def accepted_generation(accepted: Accepted) -> Stored:
-    body = {"generation": GenerationResource.of(accepted.generation).model_dump()}
-    return Stored(202, orjson.dumps(body))
+    generation = GenerationResource.of(accepted.generation).model_dump_json()
+    return Stored(202, f'{{"generation":{generation}}}'.encode())

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from chatserver.access.allowance import Caller
 from chatserver.chat.accepting import Accepting, Receipt
 from chatserver.chat.operations import idempotency
@@ -164,11 +162,10 @@ class Conversing:
 
 def accepted_turn(accepted: Accepted) -> Stored:
     assert accepted.message is not None
-    body = {
-        "message": MessageResource.of(accepted.message).model_dump(),
-        "generation": GenerationResource.of(accepted.generation).model_dump(),
-    }
-    return Stored(_ACCEPTED, orjson.dumps(body))
+    message = MessageResource.of(accepted.message).model_dump_json()
+    generation = GenerationResource.of(accepted.generation).model_dump_json()
+    # Written straight away: as values for another encoder they took twice as long.
+    return Stored(_ACCEPTED, f'{{"message":{message},"generation":{generation}}}'.encode())
 
 
 def _created(conversation: Conversation) -> Stored:

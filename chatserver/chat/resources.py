@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -196,6 +197,8 @@ def _live_members(feed: Feed) -> dict[str, Any]:
     }
 
 
+# Of those that come together, and of one turn, most times are the same.
+@lru_cache(maxsize=256)
 def timestamp(milliseconds: int) -> str:
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
