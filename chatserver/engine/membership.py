@@ -98,6 +98,9 @@ class Membership:
             self.living = await self._instances.living()
             for generation in await self._instances.cancelled(self._name):
                 self._engine.cancel(generation)
+            if self._engine.draining:
+                # What is taken in now would wait for nobody until this instance has gone.
+                return False
             await self._find_forgotten()
             await self._writer.submit(ForgetLeftHousekeeping())
             if self._peers.connected:

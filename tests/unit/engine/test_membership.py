@@ -75,3 +75,10 @@ async def test_whoever_gave_no_sign_of_life_in_time_takes_nobody_for_dead_for_a_
     clock.move(_LEASE_S / 2)
     await works.parts.membership._round()
     assert await _orphans(works) == 0
+
+
+async def test_whoever_is_about_to_leave_takes_nothing_in(works):
+    await _left_by_the_dead(works, 1)
+    works.engine.drain()
+    assert await works.parts.membership._round() is False
+    assert await _orphans(works) == 1
