@@ -8,6 +8,7 @@ from asyncio import TimerHandle, Transport
 from dataclasses import dataclass
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from chatserver.access.frontier import SECURITY_HEADERS
@@ -138,7 +139,7 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        cycle.scope[OUTLET] = ShortWay(cycle)  # type: ignore[literal-required]
+        cycle.scope[OUTLET] = ShortWay(cycle.flow, cycle.transport)  # type: ignore[literal-required]
         super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
@@ -207,20 +208,23 @@ class Connection(HttpToolsProtocol):
 
 
 class ShortWay:
-    """Writes pieces of a body straight to the socket, as the cycle itself would."""
+    """Writes pieces of a body that has no length, and so is sent in chunks, as the cycle itself would.
 
-    __slots__ = ("_cycle",)
+    It doesn't know the cycle, whose scope holds it: a circle would wait for the collector.
+    """
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
+    __slots__ = ("_flow", "_transport")
+
+    def __init__(self, flow: FlowControl, transport: Transport) -> None:
+        self._flow = flow
+        self._transport = transport
 
     @property
     def free(self) -> bool:
-        cycle = self._cycle
-        return bool(cycle.chunked_encoding) and not (cycle.flow.write_paused or cycle.disconnected)
+        return not (self._flow.write_paused or self._transport.is_closing())
 
     def write(self, piece: bytes) -> None:
-        self._cycle.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
 
 
 def _answer(error: ChatserverError, defaults: list[tuple[bytes, bytes]]) -> bytes:
