@@ -1,6 +1,7 @@
 """What is done with a connection before and between its requests, over real sockets."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +14,7 @@ import orjson
 import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from chatserver.access.visitors import LOCAL
 from tests.harness.raw import request
@@ -291,3 +293,22 @@ async def test_beyond_so_many_sockets_a_new_one_is_told_and_closed(tmp_path) -> 
         async with peer_of(served) as fourth:
             fourth.say(ASK)
             assert (await fourth.answer())[0] == 200
+
+
+async def test_what_a_request_was_answered_with_needs_no_collector_to_go(one) -> None:
+    one.say(ASK)
+    await one.answer()
+    gc.collect()
+    before = _cycles()
+    gc.disable()
+    try:
+        for _ in range(20):
+            one.say(ASK)
+            await one.answer()
+        assert _cycles() <= before
+    finally:
+        gc.enable()
+
+
+def _cycles() -> int:
+    return sum(isinstance(one, RequestResponseCycle) for one in gc.get_objects())
