@@ -134,18 +134,26 @@ class Server(uvicorn.Server):
         self.stop()
 
     async def _drain(self) -> None:
+        grace = self._parts.settings.server.grace_s
+        try:
+            await self._let_go(grace)
+        except Exception:
+            log.exception("drain_failed")
+        finally:
+            # Whatever went wrong before, a process that was told to end does.
+            asyncio.get_running_loop().call_later(_CUT_AFTER * _last_part(grace), self._cut)
+            self.should_exit = True
+
+    async def _let_go(self, grace: float) -> None:
         engine, readers = self._parts.engine, self._parts.readers
         log.info("draining", running=engine.running, readers=len(readers))
         engine.drain()
         readers.drain()
-        grace = self._parts.settings.server.grace_s
         if self._parts.peers.alone:
             await self._wait_for_readers(max(0.0, grace - _last_part(grace)))
         readers.finish(elsewhere=not self._parts.peers.alone)
         if not self._parts.peers.alone:
             await self._hand_over(grace)
-        asyncio.get_running_loop().call_later(_CUT_AFTER * _last_part(grace), self._cut)
-        self.should_exit = True
 
     async def _wait_for_readers(self, patience: float) -> None:
         """Let those stay who read what is made here: nobody else can go on with it."""

@@ -93,10 +93,12 @@ class Sharing:
         feed.leave(outlet)
         self._dirty.discard(outlet)
         for _, settled in outlet.settled:
-            settled.cancel()
+            # Not cancelled: whoever waits would take that for being told to stop.
+            if not settled.done():
+                settled.set_result(None)
 
     async def settle(self, feed: Feed) -> None:
-        """Wait until the others have all that is in the log now, however long that takes."""
+        """Wait until the others have all that is in the log now, or it isn't ours to share any more."""
         outlet = self._outlets.get(feed)
         if outlet is None or outlet.sent >= feed.log.top:
             return

@@ -227,6 +227,19 @@ async def test_an_owner_that_was_taken_over_stops_and_follows(instances):
     assert (ahead.text, ahead.resets) == ("hello kept", 1)
 
 
+async def test_whoever_waits_for_a_log_to_be_shared_goes_on_when_it_has_another_owner(instances):
+    here, there = instances
+    feed = here.own(begun(), 1)
+    write(feed, "hello")
+    await here.sharing.settle(feed)
+    await take_over(there, 2)
+    write(feed, " lost")
+    async with asyncio.timeout(_PATIENCE_S):
+        await here.sharing.settle(feed)
+    assert here.fenced.is_set()
+    assert not await here.sharing.end(feed, Ending(Reason.COMPLETED, feed.log.sha256()))
+
+
 async def test_a_reader_with_a_position_of_an_unheard_epoch_is_not_told_to_forget(instances):
     here, there = instances
     feed = here.own(begun(), 1)
