@@ -4,9 +4,8 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 
 import structlog
 import uvicorn
@@ -53,34 +52,56 @@ async def serve_on(
 ) -> int:
     """Serve on a socket until told to stop; gives the exit code."""
     allow_descriptors(settings.limits.sockets)
-    async with assemble(settings) as parts:
-        server = Server(parts, parent)
-        async with Background(server.stop) as background, Demo(parts.fleet) as stand_in:
-            background.start("model servers", parts.fleet.watch())
-            background.start("queue", parts.engine.rounds())
-            background.start("doubts", parts.clear_doubts())
-            background.start("checkpoints", parts.checkpoints.run())
-            background.start("idempotency keys", forget_old_keys(parts.store.writer, parts.clock))
-            background.start("loop lag", LoopLag(parts.metrics.loop_lag).run())
-            if parts.serving_lock is not None:
-                background.start("database lock", parts.serving_lock.keep())
-            for name, work in parts.sharing.items():
-                background.start(name, work())
-            if demo:
-                await stand_in.look()
-                background.start("simulated model", stand_in.watch())
-            if parts.fleet.answering:
-                await parts.take_up()
-            else:
-                background.once("take up", _take_up_later(parts))
-            _spare_collector()
-            if parent is None:
-                log.info("serving", address=address_of(listener))
-            else:
-                background.once("parent", parent.obey(parts.metrics, server.stop))
-                parent.ready()
-            await server.serve(sockets=[listener])
-        return 1 if background.failed else 0
+    with ExitStack() as told:
+        async with assemble(settings) as parts:
+            server = Server(parts, parent)
+            # Until all is closed: a signal that nobody hears kills.
+            told.enter_context(_told_to(server.stop))
+            return await _serve_until_told(listener, parts, server, parent, demo=demo)
+
+
+async def _serve_until_told(
+    listener: socket.socket, parts: Parts, server: "Server", parent: Parent | None, *, demo: bool
+) -> int:
+    async with Background(server.stop) as background, Demo(parts.fleet) as stand_in:
+        background.start("model servers", parts.fleet.watch())
+        background.start("queue", parts.engine.rounds())
+        background.start("doubts", parts.clear_doubts())
+        background.start("checkpoints", parts.checkpoints.run())
+        background.start("idempotency keys", forget_old_keys(parts.store.writer, parts.clock))
+        background.start("loop lag", LoopLag(parts.metrics.loop_lag).run())
+        if parts.serving_lock is not None:
+            background.start("database lock", parts.serving_lock.keep())
+        for name, work in parts.sharing.items():
+            background.start(name, work())
+        if demo:
+            await stand_in.look()
+            background.start("simulated model", stand_in.watch())
+        if parts.fleet.answering:
+            await parts.take_up()
+        else:
+            background.once("take up", _take_up_later(parts))
+        _spare_collector()
+        if parent is None:
+            log.info("serving", address=address_of(listener))
+        else:
+            background.once("parent", parent.obey(parts.metrics, server.stop))
+            parent.ready()
+        await server.serve(sockets=[listener])
+    return 1 if background.failed else 0
+
+
+@contextmanager
+def _told_to(stop: Callable[[], None]) -> Iterator[None]:
+    """Stop at the signals that end a process."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
 
 
 async def _take_up_later(parts: Parts) -> None:
@@ -121,17 +142,8 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.stop)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
-        self.stop()
+        """Leave them to whoever started this: they come before it serves, and after."""
+        yield
 
     async def _drain(self) -> None:
         grace = self._parts.settings.server.grace_s

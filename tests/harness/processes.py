@@ -20,6 +20,10 @@ END_S = 40
 STATS_S = 10
 
 
+class DidNotStart(AssertionError):
+    """A process ended, or said nothing, before it listened."""
+
+
 @dataclass
 class Process:
     """A command of ours that prints its address when it listens."""
@@ -42,7 +46,7 @@ class Process:
         )
         waiting.cancel()
         if not listening.is_set():
-            raise AssertionError(f"{self.arguments} didn't start: {done}\n" + "\n".join(self.lines[-20:]))
+            raise DidNotStart(f"{self.arguments} didn't start: {done}\n" + "\n".join(self.lines[-20:]))
 
     async def launch(self) -> asyncio.Event:
         """Start it without waiting; what is given is set as soon as it listens."""

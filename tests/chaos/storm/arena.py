@@ -16,7 +16,7 @@ from tests.chaos.storm.witness import Witness, witness_of
 from tests.harness.client import Client, client_of
 from tests.harness.instances import LEASE_S
 from tests.harness.postgres import Postgres, running_postgres
-from tests.harness.processes import Process, on_postgres, running, server, simulator
+from tests.harness.processes import DidNotStart, Process, on_postgres, running, server, simulator
 from tests.harness.redis import RedisServer, redis_server
 from tests.harness.relay import Relay, relay_to
 
@@ -35,6 +35,8 @@ _SETTINGS = {
     "generation.keep_finished_s": 20,
 }
 _TOKENS_A_SECOND = 40
+#: Seconds before a process that didn't start is started again.
+_START_AGAIN_S = 0.5
 
 
 @dataclass
@@ -152,6 +154,13 @@ async def _instance(
 
 
 async def begin_again(instance: Instance) -> None:
-    """Start its process on the same port; it may be running, and is killed then."""
+    """Start its process on the same port, as often as it takes; it may be running, and is killed then."""
     async with asyncio.timeout(60):
-        await instance.process.restart()
+        while True:
+            try:
+                await instance.process.restart()
+            except DidNotStart:
+                # Another fault hides the database: whoever supervises it tries again.
+                await asyncio.sleep(_START_AGAIN_S)
+            else:
+                return
