@@ -37,7 +37,7 @@ from chatserver.upstream.client import Deadlines, OllamaClient
 from chatserver.upstream.fleet import Fleet
 
 #: Seconds between two steps in which instances share what is new, and between two looks at what was missed.
-_TICK_S = 0.005
+_TICK_S = 0.006
 _ROUND_S = 2.0
 
 
