@@ -70,6 +70,8 @@ $(VENV)/.runtime: requirements/build.lock requirements/runtime.lock pyproject.to
 		echo "Python's venv module is needed; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@$(PIP) install --require-hashes -r requirements/build.lock -r requirements/runtime.lock
 	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+# Before the tests' packages are there: those mustn't be what the server runs on.
+	@$(BIN)/python -c 'import chatserver.app.serve, chatserver.app.worker'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock
