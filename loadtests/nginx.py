@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.processes import NotStarted, running
+from tests.harness.ports import free_port, listening
 
 #: Debian puts it where a user's path doesn't look.
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin") or ""
@@ -62,12 +62,12 @@ async def passing_through(folder: Path, upstream: str) -> AsyncIterator[Nginx]:
         raise NotStarted(
             "nginx is what is compared with; install it (on Debian: apt-get install nginx-light)."
         )
-    port = _free_port()
+    port = free_port()
     config = folder / "nginx.conf"
     config.write_text(_CONFIG.format(folder=folder, upstream=upstream, port=port))
     async with running(NGINX, "-p", folder, "-c", config, "-e", "stderr") as master:
         async with asyncio.timeout(_START_S):
-            await _listening(port)
+            await listening(port)
             worker = await _only_child(master.pid)
         yield Nginx(f"127.0.0.1:{port}", worker)
 
@@ -77,23 +77,6 @@ def version() -> str:
         return ""
     said = subprocess.run([NGINX, "-v"], capture_output=True, text=True, check=True, timeout=_START_S).stderr
     return said.strip().rpartition("/")[2]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
-
-
-async def _listening(port: int) -> None:
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(_LOOK_EVERY_S)
-        else:
-            writer.close()
-            return
 
 
 async def _only_child(pid: int) -> int:

@@ -3,14 +3,14 @@
 import asyncio
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+from tests.harness.ports import free_port, listening
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 _START_S, _END_S = 10, 10
-_LOOK_EVERY_S = 0.02
 #: The instances in the files, in order, and the line that sends everybody to the same one again.
 _INSTANCES = ("127.0.0.1:8001", "127.0.0.1:8002")
 _STICKY = ("#hash ", "#cookie ")
@@ -37,24 +37,26 @@ Front = Callable[[Path, Sequence[str], bool], AbstractAsyncContextManager[str]]
 
 @asynccontextmanager
 async def nginx(folder: Path, instances: Sequence[str], sticky: bool) -> AsyncIterator[str]:
-    port = _free_port()
+    port = free_port()
     config, around = folder / "chatserver.conf", folder / "nginx.conf"
     config.write_text(_adapted("nginx.conf", instances, port, sticky))
     # The account it would change to can't read what tests write.
     user = "user root;\n" if os.geteuid() == 0 else ""
     around.write_text(_AROUND.format(folder=folder, config=config, user=user))
     async with _running(_program("nginx"), "-p", folder, "-c", around, "-e", "stderr"):
-        await _listening(port)
+        async with asyncio.timeout(_START_S):
+            await listening(port)
         yield f"http://127.0.0.1:{port}"
 
 
 @asynccontextmanager
 async def haproxy(folder: Path, instances: Sequence[str], sticky: bool) -> AsyncIterator[str]:
-    port = _free_port()
+    port = free_port()
     config = folder / "haproxy.cfg"
     config.write_text(_adapted("haproxy.cfg", instances, port, sticky))
     async with _running(_program("haproxy"), "-db", "-f", config):
-        await _listening(port)
+        async with asyncio.timeout(_START_S):
+            await listening(port)
         yield f"http://127.0.0.1:{port}"
 
 
@@ -89,21 +91,3 @@ def _program(name: str) -> str:
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     assert found, f"{name} is missing, which tests need; install it: apt-get install {name}"
     return found
-
-
-async def _listening(port: int) -> None:
-    async with asyncio.timeout(_START_S):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(_LOOK_EVERY_S)
-            else:
-                writer.close()
-                return
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port

@@ -5,13 +5,14 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+
+from tests.harness.ports import free_port
 
 #: Seconds that it may take to start, and to end.
 _START_S = 60
@@ -37,7 +38,7 @@ class Postgres:
         self._durable = durable
         self._account = account
         self._password = secrets.token_hex(16)
-        self._port = _free_port()
+        self._port = free_port()
         self._names = count(1)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -199,9 +200,3 @@ def _wait_a_little(process: subprocess.Popen[bytes]) -> None:
         process.wait(0.1)
     except subprocess.TimeoutExpired:
         return
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

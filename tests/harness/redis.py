@@ -3,13 +3,14 @@
 import asyncio
 import shutil
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from redis.asyncio import Redis
+
+from tests.harness.ports import free_port
 
 _START_S = 10
 
@@ -66,7 +67,7 @@ class RedisServer:
 
 @asynccontextmanager
 async def redis_server(folder: Path, *options: str) -> AsyncIterator[RedisServer]:
-    server = RedisServer(folder, _free_port(), options)
+    server = RedisServer(folder, free_port(), options)
     await server.start()
     try:
         yield server
@@ -74,13 +75,6 @@ async def redis_server(folder: Path, *options: str) -> AsyncIterator[RedisServer
         if server.process is not None:
             server.resume()
             await server.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 async def _read_away(output: asyncio.StreamReader) -> None:
