@@ -158,11 +158,15 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         _watch(engine, metrics)
         await fleet.refresh()
         await _prepare(fleet, measures)
-        # Last in, first out: what the runs have grown by is saved before they are stopped.
-        stack.push_async_callback(engine.close)
-        stack.push_async_callback(parts.checkpoints.save)
-        stack.push_async_callback(housekeeping.close)
+        _save_in_the_end(stack, parts)
         yield parts
+
+
+def _save_in_the_end(stack: AsyncExitStack, parts: Parts) -> None:
+    # Last in, first out: what the runs have grown by is saved before they are stopped.
+    stack.push_async_callback(parts.engine.close)
+    stack.push_async_callback(parts.checkpoints.save)
+    stack.push_async_callback(parts.housekeeping.close)
 
 
 def _watch(engine: Engine, metrics: Metrics) -> None:
