@@ -36,6 +36,9 @@ _LONGEST_BODY = 64 * 1024 * 1024
 
 _LONGEST_REFUSAL = 64 * 1024
 
+#: Seconds for reading what has come already, before nothing counts as having come.
+_READ_FIRST_S = 0.05
+
 _PATHS = ("/api/chat", "/api/embed", "/api/generate", "/api/ps", "/api/show", "/api/tags", "/api/version")
 
 _REFUSALS: dict[int, type[UpstreamError]] = {
@@ -83,11 +86,11 @@ class OllamaClient:
 
         Leaving this call in any way closes the connection, which is how a model is told to stop.
         """
-        silence = _Silence(self._deadlines.between_tokens)
+        silence = _Silence(self._deadlines.first_token, self._deadlines.between_tokens)
         answer = _Answer(take, silence)
         begun = False
         try:
-            async with asyncio.timeout(self._deadlines.first_token) as scope:
+            async with asyncio.timeout(None) as scope:
                 with silence.ends(scope):
                     async with self._exchanges.post("/api/chat", orjson.dumps(body), answer.take) as exchange:
                         status = await exchange.status
@@ -175,45 +178,56 @@ def _certificates() -> ssl.SSLContext:
 
 
 class _Silence:
-    """Ends a scope in which nothing is heard for too long, counted from the first thing heard.
+    """Ends a scope in which nothing is heard for too long: at first, and between one thing and the next.
 
     It looks once a period, so a token costs the noting of a time and not a timer.
     """
 
-    def __init__(self, longest: float) -> None:
+    def __init__(self, at_first: float, between: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._longest = longest
-        self._heard = 0.0
+        self._longest = at_first
+        self._between = between
+        self._heard = self._loop.time()
         self._scope: asyncio.Timeout | None = None
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def broken(self) -> bool:
-        return self._timer is not None
+        #: Something has been heard.
+        self.broken = False
 
     @contextmanager
     def ends(self, scope: asyncio.Timeout) -> Iterator[None]:
         self._scope = scope
+        self._look_at(self._heard + self._longest)
         try:
             yield
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            self._look_at(None)
 
     def hear(self) -> None:
         self._heard = self._loop.time()
-        if self._timer is None:
-            assert self._scope is not None
-            self._scope.reschedule(None)
-            self._timer = self._loop.call_later(self._longest, self._look)
+        if not self.broken:
+            self.broken = True
+            self._longest = self._between
+            self._look_at(self._heard + self._longest)
+
+    def _look_at(self, when: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if when is None else self._loop.call_at(when, self._look)
 
     def _look(self) -> None:
-        assert self._scope is not None
         due = self._heard + self._longest
-        if due <= self._loop.time():
-            self._scope.reschedule(due)
+        if due > self._loop.time():
+            self._look_at(due)
         else:
-            self._timer = self._loop.call_at(due, self._look)
+            # Where this whole process stood still, its timers come before what lies in its sockets.
+            self._timer = self._loop.call_later(_READ_FIRST_S, self._end, self._heard)
+
+    def _end(self, heard: float) -> None:
+        if self._heard > heard:
+            self._look()
+        else:
+            assert self._scope is not None
+            self._scope.reschedule(self._loop.time())
 
 
 class _Answer:

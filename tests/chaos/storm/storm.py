@@ -103,7 +103,8 @@ class Storm:
         usual = [one for one in self.aftermaths if not one.blow.fails_answers]
         completed, unstopped = sum(one.completed for one in usual), sum(one.unstopped for one in usual)
         if completed < _COMPLETED * unstopped:
-            raise Broken(f"only {completed} of {unstopped} answers were completed")
+            others = "; ".join(f"{one.blow}: {one.reasons}" for one in usual if one.completed < one.unstopped)
+            raise Broken(f"only {completed} of {unstopped} answers were completed: {others}")
         return after
 
     def _chance(self) -> random.Random:

@@ -223,6 +223,22 @@ async def test_an_answer_may_take_much_longer_than_any_silence_in_it() -> None:
     assert log.text == "xxxx"
 
 
+@pytest.mark.parametrize("first", [[], [says("x")]], ids=["the first", "the next"])
+async def test_what_came_while_this_process_stood_still_ends_the_silence(first) -> None:
+    wait = Wait()
+    async with (
+        scripted(OK, *first, wait, says("y"), DONE, END) as server,
+        OllamaClient(server.url, PATIENT) as client,
+    ):
+        log, moved = Log(), loop_time()
+        asking = asyncio.create_task(client.chat(BODY, log.take))
+        async with asyncio.timeout(5):
+            await (log.news if first else server.asked).wait()
+        wait.go.set()
+        moved.passes(2 * PATIENT.between_tokens)
+        assert isinstance(await asking, Done)
+
+
 async def test_an_endless_line_is_refused_before_it_fills_the_memory() -> None:
     endless = [chunk(b"x" * 1_000_000)] * 6
     async with scripted(OK, says("Hi"), *endless, Pause()) as server:
