@@ -1,4 +1,4 @@
-"""A process that stands still for a while, as when its machine is moved: its answers go on where they were."""
+"""A process that stands still for a while, as when its machine is moved, goes on where it was."""
 
 import asyncio
 import signal
@@ -26,8 +26,6 @@ async def test_an_answer_outlasts_a_standstill_longer_than_a_model_may_be_silent
             for received in readings:
                 group.create_task(read(service.client, received, by_sse, begun.look))
             await begun.wait()
-            import time
-            print("STOP", time.monotonic())
             service.server.signal(signal.SIGSTOP)
             await asyncio.sleep(_STILL_S)
             service.server.signal(signal.SIGCONT)

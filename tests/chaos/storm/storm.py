@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tests.chaos.storm.arena import Arena
@@ -18,6 +19,8 @@ _SECOND_AFTER_S = 1.5
 _FAULT_S = 240
 #: Rounds without a fault before the first one.
 _WARM_UP = 2
+#: Seconds after which no connection is open any more that people have left open, and that nobody uses.
+_IDLE_S = 20
 #: The part of the answers that has to be completed, where it isn't the model that fails.
 _COMPLETED = 0.95
 
@@ -95,9 +98,9 @@ class Storm:
 
     async def end(self) -> Rest:
         """Give what is still held, before all instances leave."""
-        after = await at_rest(self.arena)
-        await check_ends(self.arena)
         assert self._before is not None
+        after = await self._given_back(self._before)
+        await check_ends(self.arena)
         if more := after.beyond(self._before):
             raise Broken(f"more than in the beginning: {more}, now {after}")
         usual = [one for one in self.aftermaths if not one.blow.fails_answers]
@@ -105,6 +108,15 @@ class Storm:
         if completed < _COMPLETED * unstopped:
             others = "; ".join(f"{one.blow}: {one.reasons}" for one in usual if one.completed < one.unstopped)
             raise Broken(f"only {completed} of {unstopped} answers were completed: {others}")
+        return after
+
+    async def _given_back(self, before: Rest) -> Rest:
+        """Give what is held as soon as it is no more than before, or what it is after a while."""
+        after = await at_rest(self.arena)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_IDLE_S):
+                while after.beyond(before):
+                    after = await at_rest(self.arena)
         return after
 
     def _chance(self) -> random.Random:
