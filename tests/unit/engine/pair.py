@@ -33,7 +33,10 @@ class Pair:
     first: Works
     second: Works
 
-    def shared(self, generation: str) -> list[Piece]:
+    async def shared(self, generation: str) -> list[Piece]:
+        """Give what the others have of a log; its owner's readers are shown the end a step earlier."""
+        for works in (self.first, self.second):
+            await works.parts.peers.settle()
         return list(self.hub.logs[generation].pieces)
 
     async def read_at(self, works: Works, generation: str) -> Feed:

@@ -64,8 +64,8 @@ async def handed_over(both: Pair, generation: str, leaving: Works, taking: Works
     await both.takes(taking, generation)
 
 
-def resets(both: Pair, generation: str) -> int:
-    return len([piece for piece in both.shared(generation) if isinstance(piece, Reset)])
+async def resets(both: Pair, generation: str) -> int:
+    return len([piece for piece in await both.shared(generation) if isinstance(piece, Reset)])
 
 
 def counted(works: Works, how: str) -> float:
@@ -80,7 +80,7 @@ async def test_a_model_that_can_goes_on_as_if_nothing_had_happened(tmp_path) -> 
         record, reader = await taken_over(both)
         assert (reader.text, record.usage) == (whole.result, whole.usage)
         assert [started.attempt for started in reader.started] == [1]
-        assert (reader.resets, resets(both, record.id)) == (0, 0)
+        assert (reader.resets, await resets(both, record.id)) == (0, 0)
         assert (record.status, record.context) == (Status.COMPLETED, reader.started[0].context)
         assert (counted(both.second, "continued"), counted(both.second, "afresh")) == (1, 0)
 
@@ -109,7 +109,7 @@ async def test_a_model_that_can_not_makes_the_whole_anew(tmp_path) -> None:
         record, reader = await taken_over(both, model=CLOSED)
         assert (reader.text, record.usage) == (whole.result, whole.usage)
         assert [started.attempt for started in reader.started] == [2]
-        assert (reader.resets, resets(both, record.id)) == (1, 1)
+        assert (reader.resets, await resets(both, record.id)) == (1, 1)
         assert (counted(both.second, "continued"), counted(both.second, "afresh")) == (0, 1)
 
 
@@ -300,7 +300,7 @@ async def test_work_that_nobody_watches_begins_anew_when_its_rest_fails(tmp_path
             await reader.until_end()
             record = await checked(both, generation, reader)
         assert record.status is Status.COMPLETED
-        starts = [piece.attempt for piece in both.shared(generation) if isinstance(piece, Started)]
+        starts = [piece.attempt for piece in await both.shared(generation) if isinstance(piece, Started)]
         assert starts[:2] == [1, 3]
 
 
