@@ -13,6 +13,8 @@ _DEAD_AFTER_MS = 10_000
 #: Bytes the kernel buffers for a slow reader, so that a stall shows early.
 _SEND_BUFFER = 64 * 1024
 _BACKLOG = 2048
+#: Connections that are taken in one turn of the event loop.
+_TAKEN_AT_ONCE = 8
 #: File descriptors for everything that isn't a connection of a client: store, model servers, logs.
 _OTHER_DESCRIPTORS = 1024
 
@@ -35,6 +37,14 @@ def listen(host: str, port: int) -> socket.socket:
         raise StartRefused(f"Can't listen on {host} port {port}: {error.strerror}.") from error
     listener.listen(_BACKLOG)
     return listener
+
+
+def copies_of(listener: socket.socket) -> list[socket.socket]:
+    """Give the listener as often as connections are to be taken in a turn of the event loop.
+
+    libuv takes one from each socket it listens on; what comes faster waits in the kernel, unseen.
+    """
+    return [listener, *(listener.dup() for _ in range(_TAKEN_AT_ONCE - 1))]
 
 
 def address_of(listener: socket.socket) -> str:

@@ -15,7 +15,7 @@ from chatserver.app.application import build_application
 from chatserver.app.background import Background
 from chatserver.app.connection import Door
 from chatserver.app.demo import Demo
-from chatserver.app.listening import address_of, allow_descriptors, listen
+from chatserver.app.listening import address_of, allow_descriptors, copies_of, listen
 from chatserver.app.parent import Parent
 from chatserver.app.parts import Parts, assemble
 from chatserver.app.socket_connection import SocketConnection
@@ -87,7 +87,7 @@ async def _serve_until_told(
         else:
             background.once("parent", parent.obey(parts.metrics, server.stop))
             parent.ready()
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=copies_of(listener))
     return 1 if background.failed else 0
 
 

@@ -1,10 +1,12 @@
+import asyncio
 import resource
 import socket
 
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
-from chatserver.app.listening import address_of, allow_descriptors, listen
+from chatserver.app.listening import address_of, allow_descriptors, copies_of, listen
 from chatserver.errors import StartRefused
 
 
@@ -29,6 +31,28 @@ def test_accepted_connections_give_up_peers_that_take_nothing() -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
             # Linux doubles what it is asked for.
             assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * 64 * 1024
+
+
+def test_connections_that_wait_together_are_taken_in_one_turn_of_the_loop() -> None:
+    async def turns_until_taken(count: int) -> set[int]:
+        loop, turn, taken = asyncio.get_running_loop(), 0, []
+
+        def accept() -> asyncio.Protocol:
+            taken.append(turn)
+            return asyncio.Protocol()
+
+        with listen("127.0.0.1", 0) as listener:
+            callers = [socket.create_connection(listener.getsockname()) for _ in range(count)]
+            servers = [await loop.create_server(accept, sock=copy) for copy in copies_of(listener)]
+            while len(taken) < count:
+                turn += 1
+                await asyncio.sleep(0)
+            for closed in [*servers, *callers]:
+                closed.close()
+        return set(taken)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert len(runner.run(turns_until_taken(8))) == 1
 
 
 def test_a_port_in_use_is_refused_in_a_sentence() -> None:
