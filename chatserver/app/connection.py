@@ -16,7 +16,7 @@ from chatserver.api.problems import problem_response
 from chatserver.errors import ChatserverError, Full, HeadTooLarge, RequestError, RequestTimeout
 from chatserver.settings import LimitSettings
 from chatserver.telemetry.metrics import Metrics
-from chatserver.transports.sse import OUTLET
+from chatserver.transports.outlet import OUTLET
 
 #: Requests that may wait behind the one that is being answered. Browsers send none ahead.
 _AHEAD = 16

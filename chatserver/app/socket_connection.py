@@ -1,11 +1,16 @@
 """A WebSocket's connection: who breaks the protocol learns why before it is cut, who floods is cut."""
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
 
 from chatserver.transports.outgoing import Flooded
+from chatserver.transports.outlet import OUTLET
 
 #: Seconds in which a peer may finish what it says; cut in the middle of it, it would never see the close.
 _LAST_WORDS_S = 1.0
@@ -25,6 +30,11 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self._second = 0
         self._frames = 0
         self._after_close = 0
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if not self.close_sent:
+            self.scope[OUTLET] = ShortWay(self.conn, self.transport, self.writable)  # type: ignore[literal-required]
 
     def data_received(self, data: bytes) -> None:
         if self.close_sent:
@@ -93,6 +103,24 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(_LAST_WORDS_S, self.transport.close)
+
+
+class ShortWay:
+    """Writes whole messages. While it is open the protocol has no part in them: nothing is compressed."""
+
+    __slots__ = ("_conn", "_transport", "_writable")
+
+    def __init__(self, conn: ServerProtocol, transport: asyncio.Transport, writable: asyncio.Event) -> None:
+        self._conn = conn
+        self._transport = transport
+        self._writable = writable
+
+    @property
+    def free(self) -> bool:
+        return self._conn.state is State.OPEN and self._writable.is_set() and not self._transport.is_closing()
+
+    def write(self, piece: bytes) -> None:
+        self._transport.write(piece)
 
 
 def _is_utf8(frames: list[bytes]) -> bool:

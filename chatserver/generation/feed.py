@@ -23,13 +23,13 @@ class Place:
 class Batch:
     """What readers at one position get next. They share it, and what it was encoded to."""
 
-    __slots__ = ("encoded", "entries", "events")
+    __slots__ = ("encoded", "entries", "wholes")
 
     def __init__(self, entries: list[Entry]) -> None:
         self.entries = entries
-        #: Filled by the transports: frames, and all of them as server-sent events.
+        #: Filled by the transports: frames, and all of them in one, by what has encoded them.
         self.encoded: Any = None
-        self.events: bytes | None = None
+        self.wholes: dict[Any, bytes] = {}
 
 
 class Listener(Protocol):

@@ -1,5 +1,6 @@
 """What one WebSocket sends: answers first, in order, then whatever is new in the logs it follows."""
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -9,7 +10,9 @@ import orjson
 
 from chatserver.errors import ChatserverError, TooMany
 from chatserver.transports.bell import Bell
+from chatserver.transports.outlet import Outlet
 from chatserver.transports.sources import Opener, Source
+from chatserver.wire.frames import frame_message
 
 SendText = Callable[[str], Awaitable[None]]
 
@@ -26,8 +29,12 @@ class Flooded(TooMany):
 class Outgoing:
     """One writer for many sources. No queue per source: each is read when the socket takes more."""
 
-    def __init__(self, most_sources: int) -> None:
+    def __init__(self, most_sources: int, outlet: Outlet | None = None) -> None:
         self._bell = Bell()
+        self._loop = asyncio.get_running_loop()
+        self._outlet = outlet
+        #: News will be looked at in this turn of the loop, without the writer.
+        self._looking = False
         self._answers: deque[str] = deque()
         self._most_sources = most_sources
         self._sources: dict[str, Source] = {}
@@ -130,5 +137,25 @@ class Outgoing:
             self.leave(name)
 
     def _ring(self, name: str) -> None:
+        """Take note of news; called in the middle of an append."""
         self._news[name] = None
-        self._bell.ring()
+        if self._outlet is None:
+            self._bell.ring()
+        elif not self._looking:
+            self._looking = True
+            self._loop.call_soon(self._look, self._outlet)
+
+    def _look(self, outlet: Outlet) -> None:
+        """Write what can be written at once; the rest is the writer's business, as is all it waits for."""
+        self._looking = False
+        if self._bell.has_waiter:
+            for name in list(self._news):
+                if not outlet.free:
+                    break
+                source = self._sources[name]
+                if messages := source.glance(frame_message):
+                    outlet.write(messages)
+                    if source.expects_more:
+                        del self._news[name]
+        if self._news:
+            self._bell.ring()

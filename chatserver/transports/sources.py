@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from itertools import starmap
 from typing import Protocol, Self
 
 import orjson
@@ -29,6 +28,10 @@ from chatserver.wire.frames import frame_event, frame_json, piece_type, queued_f
 _CHANGES = 100
 #: Pause before a store that couldn't be read is asked again, in seconds.
 _READ_AGAIN_S = 0.5
+
+
+#: Writes a piece as a transport sends it.
+Encode = Callable[[str, Position, Piece], bytes]
 
 
 class Encoded(Protocol):
@@ -121,8 +124,8 @@ class Source(Protocol):
     async def read(self) -> Sequence[Encoded]:
         """Give what is new; nothing twice."""
 
-    def glance(self) -> bytes:
-        """Give what is new, as server-sent events, if it can be had at once; else `read` may know more."""
+    def glance(self, encode: Encode) -> bytes:
+        """Give what is new, all in one, if it can be had at once; else `read` may know more."""
 
 
 #: Opens a source for whoever is to be told of news.
@@ -133,7 +136,6 @@ class GenerationSource:
     def __init__(self, feed: Feed, after: Position, on_news: Callable[[], None]) -> None:
         self._cursor = Cursor(feed, after, on_news)
         self._generation = feed.generation
-        self._event = partial(frame_event, feed.generation)
 
     @property
     def after(self) -> str:
@@ -164,13 +166,15 @@ class GenerationSource:
         frames: Sequence[Encoded] = batch.encoded
         return frames
 
-    def glance(self) -> bytes:
+    def glance(self, encode: Encode) -> bytes:
         batch = self._cursor.read()
         if batch is None:
             return b""
-        if batch.events is None:
-            batch.events = b"".join(starmap(self._event, batch.entries))
-        return batch.events
+        whole = batch.wholes.get(encode)
+        if whole is None:
+            pieces = [encode(self._generation, position, piece) for position, piece in batch.entries]
+            whole = batch.wholes[encode] = b"".join(pieces)
+        return whole
 
     def _place(self) -> Sequence[Encoded]:
         place = self._cursor.place()
@@ -232,7 +236,7 @@ class ConversationSource:
         if self._again is not None:
             self._again.cancel()
 
-    def glance(self) -> bytes:
+    def glance(self, encode: Encode) -> bytes:  # noqa: ARG002 - the store has to be asked
         return b""
 
     async def read(self) -> Sequence[Encoded]:

@@ -6,16 +6,17 @@ A response of our own instead of sse-starlette's: see ARCHITECTURE.md for what t
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from chatserver.transports.bell import Bell, Pulse, told
+from chatserver.transports.outlet import OUTLET, Outlet
 from chatserver.transports.readers import Readers
 from chatserver.transports.sources import Opener, Source
 from chatserver.wire import sse
+from chatserver.wire.frames import frame_event
 
 _HEADERS = {
     # no-transform: compressing or rewriting proxies would hold tokens back.
@@ -23,19 +24,6 @@ _HEADERS = {
     "X-Accel-Buffering": "no",
 }
 _HEARTBEAT = sse.event("heartbeat", b"{}")
-
-#: Where a scope has its outlet, if the server gives one.
-OUTLET = "chatserver.outlet"
-
-
-class Outlet(Protocol):
-    """The short way out for pieces of a body that has begun: no message, no coroutine, no middleware."""
-
-    @property
-    def free(self) -> bool:
-        """The client is there, and its socket isn't full: what is written now needn't be waited for."""
-
-    def write(self, piece: bytes) -> None: ...
 
 
 class EventStream(Response):
@@ -125,7 +113,7 @@ class _Quick:
         self._due = False
         # While the writer has a reason of its own to wake, or something in its hands, order is its business.
         if self.source is not None and self._bell.has_waiter and self._outlet.free:
-            events = self.source.glance()
+            events = self.source.glance(frame_event)
             if events:
                 self._outlet.write(events)
                 if self.source.expects_more:

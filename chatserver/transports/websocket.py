@@ -34,6 +34,7 @@ from chatserver.transports.messages import (
     read_message,
 )
 from chatserver.transports.outgoing import Flooded, Outgoing
+from chatserver.transports.outlet import OUTLET
 from chatserver.transports.readers import Readers
 from chatserver.transports.sources import Sources, change_number
 from chatserver.wire.inbound import parse_object
@@ -90,7 +91,7 @@ class Connection:
         self._principal = principal
         self._request_id = str(websocket.scope.get("state", {}).get("request_id", ""))
         self._caller = Caller(principal, address_of(websocket))
-        self._outgoing = Outgoing(shared.most_subscriptions)
+        self._outgoing = Outgoing(shared.most_subscriptions, websocket.scope.get(OUTLET))
         self._inbox: deque[str] = deque()
         self._worker: asyncio.Task[None] | None = None
         self._close_with = (_RESTART, "restart")

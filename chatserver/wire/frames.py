@@ -7,7 +7,7 @@ import orjson
 from chatserver.generation.feed import Place
 from chatserver.generation.pieces import Delta, Ending, Fault, Piece, Reset, Started, ToolCalls, Usage
 from chatserver.generation.position import Position
-from chatserver.wire import sse
+from chatserver.wire import sse, websocket
 
 Frame = dict[str, Any]
 
@@ -43,6 +43,11 @@ def frame_event(generation: str, position: Position, piece: Piece) -> bytes:
         facts = (*position, generation.encode(), *position, piece.channel.encode(), orjson.dumps(piece.text))
         return _DELTA_EVENT % facts
     return sse.event(piece_type(piece), frame_json(generation, position, piece), str(position))
+
+
+def frame_message(generation: str, position: Position, piece: Piece) -> bytes:
+    """Encode as a WebSocket message."""
+    return websocket.text_message(frame_json(generation, position, piece))
 
 
 def usage_json(usage: Usage | None) -> Frame | None:

@@ -1,15 +1,17 @@
 """Calls an application as a server would, message by message, so that a test decides what comes when."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Generator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 import orjson
 from starlette.types import ASGIApp, Message
+from websockets.frames import Frame, Opcode
+from websockets.streams import StreamReader
 
-from chatserver.transports.sse import OUTLET
+from chatserver.transports.outlet import OUTLET
 
 HOST = "127.0.0.1:8000"
 #: Seconds after which a test that waits has failed.
@@ -205,7 +207,17 @@ class WebSocket(Connection):
         super().__init__(
             app, scope_of("websocket", path, headers or {}, subprotocols=["chatserver.v1"], extensions={})
         )
+        self._scope[OUTLET] = self
         self._to_app.put_nowait({"type": "websocket.connect"})
+
+    @property
+    def free(self) -> bool:
+        return self._open.is_set()
+
+    def write(self, piece: bytes) -> None:
+        assert self.free
+        for text in messages_of(piece):
+            self._from_app.put_nowait({"type": "websocket.send", "text": text})
 
     async def accepted(self) -> str | None:
         message = await self.message()
@@ -240,6 +252,21 @@ class WebSocket(Connection):
                 code: int = message["code"]
                 return code
         raise AssertionError("the application returned without closing")
+
+
+def messages_of(data: bytes) -> list[str]:
+    """Read the messages that a server has written."""
+    reader = StreamReader()
+    reader.feed_data(data)
+    frames: list[Frame] = []
+
+    def parse() -> Generator[None, None, None]:
+        while reader.buffer:
+            frames.append((yield from Frame.parse(reader.read_exact, mask=False)))
+
+    assert list(parse()) == []
+    assert all(frame.opcode is Opcode.TEXT and frame.fin for frame in frames)
+    return [bytes(frame.data).decode() for frame in frames]
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from chatserver.generation.position import START, Position
 from chatserver.generation.states import Reason
 from chatserver.transports.outgoing import Flooded, Outgoing
 from chatserver.transports.sources import GenerationSource, Opener
+from tests.unit.asgi import messages_of
 from tests.unit.properties import PROPERTY
 
 
@@ -40,6 +41,8 @@ class Line:
 
     def __init__(self, *, slow: bool = False) -> None:
         self.frames: list[dict[str, Any]] = []
+        #: Frames that came by the short way.
+        self.short = 0
         self._slow = slow
         self._sending: deque[asyncio.Future[None]] = deque()
 
@@ -48,6 +51,18 @@ class Line:
         if self._slow:
             self._sending.append(asyncio.get_running_loop().create_future())
             await self._sending[-1]
+
+    @property
+    def free(self) -> bool:
+        return not self._sending
+
+    def write(self, piece: bytes) -> None:
+        assert self.free
+        for text in messages_of(piece):
+            self.frames.append(orjson.loads(text))
+            self.short += 1
+            if self._slow:
+                self._sending.append(asyncio.get_running_loop().create_future())
 
     async def take(self) -> None:
         """Take the frame that is being sent; the next one follows."""
@@ -227,18 +242,34 @@ async def test_a_busy_source_doesnt_starve_the_others() -> None:
     outgoing.close()
 
 
+async def test_a_token_wakes_nobody_while_the_line_is_free() -> None:
+    line, feed = Line(), begun("gen_1")
+    outgoing = Outgoing(10, line)
+    writing = await written(outgoing, line)
+    outgoing.follow("gen_1", from_start(feed))
+    outgoing.answer({"type": "accepted"})
+    await settle()
+    for word in ("one ", "two "):
+        say(feed, word)
+        await settle()
+    feed.add(Ending(Reason.COMPLETED, ""))
+    await settle()
+    assert line.kinds == ["accepted", "started", "delta", "delta", "end"]
+    assert line.short == 3
+    assert (feed.readers, len(outgoing)) == (0, 0)
+    writing.cancel()
+
+
+@pytest.mark.parametrize("short", [False, True], ids=["by messages", "the short way"])
 @PROPERTY
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 2), st.sampled_from(["say", "follow", "leave", "take", "take"])), max_size=40
-    )
-)
-def test_however_it_is_used_each_follow_gets_each_text_once_and_in_order(steps) -> None:
-    asyncio.run(play(steps))
+@given(steps=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STEPS)), max_size=40))
+def test_however_it_is_used_each_follow_gets_each_text_once_and_in_order(short, steps) -> None:
+    asyncio.run(play(steps, short=short))
 
 
-async def play(steps: list[tuple[int, str]]) -> None:
-    outgoing, line = Outgoing(10), Line(slow=True)
+async def play(steps: list[tuple[int, str]], *, short: bool) -> None:
+    line = Line(slow=True)
+    outgoing = Outgoing(10, line if short else None)
     feeds = [begun(f"gen_{n}") for n in range(3)]
     spoken = ["", "", ""]
     writing = await written(outgoing, line)

@@ -10,7 +10,8 @@ from chatserver.generation.pieces import Channel, Delta, Started
 from chatserver.generation.position import START, Position
 from chatserver.transports import sources
 from chatserver.transports.sources import EncodedPiece, GenerationSource, change_number
-from tests.unit.asgi import PATIENCE, Http, call, websocket
+from chatserver.wire.frames import frame_event, frame_message
+from tests.unit.asgi import PATIENCE, Http, call, messages_of, websocket
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("9" * 15, 10**15 - 1)])
@@ -48,16 +49,19 @@ async def test_readers_at_one_position_share_what_was_encoded_and_others_get_the
     assert feed.readers == 0
 
 
-async def test_a_glance_gives_what_reading_would_as_events_that_readers_share() -> None:
+async def test_a_glance_gives_what_reading_would_and_readers_share_it() -> None:
     feed = Feed("gen_1")
     feed.begin(1, 0)
     feed.extend([Started("m", 1), Delta(Channel.ANSWER, "Hi"), Delta(Channel.THINKING, "Hm")])
-    readers = [GenerationSource(feed, START, lambda: None) for _ in range(3)]
-    with readers[0], readers[1], readers[2]:
-        first, second = readers[0].glance(), readers[1].glance()
-        assert first is second
-        assert first == b"".join([frame.sse for frame in await readers[2].read()])
-        assert [reader.glance() for reader in readers] == [b"", b"", b""]
+    readers = [GenerationSource(feed, START, lambda: None) for _ in range(5)]
+    with readers[0], readers[1], readers[2], readers[3], readers[4]:
+        events, messages = readers[0].glance(frame_event), readers[1].glance(frame_message)
+        assert readers[2].glance(frame_event) is events
+        assert readers[3].glance(frame_message) is messages
+        frames = await readers[4].read()
+        assert events == b"".join([frame.sse for frame in frames])
+        assert messages_of(messages) == [frame.text for frame in frames]
+        assert [reader.glance(frame_event) for reader in readers] == [b""] * 5
 
 
 @pytest.mark.asyncio(loop_scope="session")
