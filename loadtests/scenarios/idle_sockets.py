@@ -5,20 +5,17 @@ is what the process has grown by, divided by its connections.
 """  # noqa: D400 - it is a question
 
 import asyncio
-import json
-import sys
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-from loadtests.conversations import begin, questions
-from loadtests.load import LoadFailed
+from loadtests.conversations import questions
 from loadtests.measures import Bars, Curves, Figure, Plan, Result, at_least, at_most, quantiles
 from loadtests.memory import memory_bytes, peak_of
-from loadtests.processes import Child, running, stopwatch
+from loadtests.processes import stopwatch
 from loadtests.servers import CLIENT, OURS, SIMULATOR, Service, service
 from loadtests.socket_client import SocketJob
+from loadtests.sockets import messages, opened
 
 SOCKETS = 10_000
 STREAMING = 200
@@ -32,8 +29,7 @@ MOST_KIB = 45
 
 #: Seconds that all of them are idle.
 _IDLE_S = 5
-#: Seconds for all handshakes, and for the answers.
-_OPENING_S = 180
+#: Seconds for the answers.
 _STREAMING_S = TOKENS / RATE + 30
 #: Seconds over which the answers are asked for; a burst of them is another scenario's question.
 _SPREAD_S = 3
@@ -126,18 +122,15 @@ def _plots(rounds: Sequence[Round], figures: Mapping[str, Figure]) -> list[Bars 
 
 
 async def _warm_up(on: Service) -> None:
-    async with running(sys.executable, "-m", "loadtests.socket_client") as client:
-        await _open(client, await _job(on, _WARM_UP, _WARM_UP))
-        await _stream(client)
+    async with opened(await _job(on, _WARM_UP, _WARM_UP)) as sockets:
+        await sockets.stream()
 
 
 async def _measure(on: Service) -> Round:
     server = on.pids[OURS]
     job = await _job(on, SOCKETS, STREAMING)
-    before = memory_bytes(server)
-    async with running(sys.executable, "-m", "loadtests.socket_client") as client:
-        used = stopwatch(on.pids)
-        await _open(client, job)
+    before, used = memory_bytes(server), stopwatch(on.pids)
+    async with opened(job) as sockets:
         opening = used()[OURS]
         async with peak_of(server) as idle:
             used = stopwatch(on.pids)
@@ -145,7 +138,7 @@ async def _measure(on: Service) -> Round:
             idle_cores = used()[OURS] / _IDLE_S
         async with peak_of(server) as streaming:
             used = stopwatch(on.pids)
-            ran = await _stream(client)
+            ran = await sockets.stream()
             cpu = {**used(), CLIENT: ran["cpu_s"]}
     return Round(
         kept=ran["open"],
@@ -160,24 +153,5 @@ async def _measure(on: Service) -> Round:
 
 async def _job(on: Service, sockets: int, streaming: int) -> SocketJob:
     host, _, port = on.address.partition(":")
-    conversations = await begin(on.address, streaming)
-    messages = [
-        json.dumps({"type": "send", "ref": conversation, "conversation": conversation, "content": question})
-        for conversation, question in zip(conversations, questions(streaming, TOKENS), strict=True)
-    ]
-    return SocketJob(host, int(port), _SOURCES, sockets, messages, _SPREAD_S, _STREAMING_S)
-
-
-async def _open(client: Child, job: SocketJob) -> None:
-    await client.tell(json.dumps(asdict(job)))
-    opened = await client.facts(_OPENING_S)
-    if opened["open"] < job.sockets:
-        raise LoadFailed(f"Only {opened['open']} of {job.sockets} connections came about. {opened['why']}")
-
-
-async def _stream(client: Child) -> dict[str, Any]:
-    await client.tell("go")
-    ran = await client.facts(_STREAMING_S + _OPENING_S)
-    if ran["complete"] < ran["asked"]:
-        raise LoadFailed(f"Only {ran['complete']} of {ran['asked']} answers came whole.")
-    return ran
+    asked = await messages(on.address, questions(streaming, TOKENS))
+    return SocketJob(host, int(port), _SOURCES, sockets, asked, _SPREAD_S, _STREAMING_S)

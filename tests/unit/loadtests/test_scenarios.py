@@ -16,6 +16,7 @@ from loadtests.scenarios import (
     many_streams,
     prompt,
     stalled_readers,
+    transports,
 )
 from loadtests.scenarios.token_cost import evaluate
 
@@ -82,6 +83,15 @@ def test_prompts_have_to_be_built_in_time_and_read_the_same_of_any_length():
     assert [requirement.reached for requirement in passing.requirements] == ["2 ms", "1.25 x", "64 rows"]
     failing = prompt.evaluate({50: built(1.0), 500: built(6.0), 5_000: built(12.0, 500)})
     assert [requirement.passed for requirement in failing.requirements] == [False, False, False]
+
+
+def test_a_websocket_is_held_against_events_of_the_same_round():
+    def costs(*cpu_us):
+        return [transports.Cost(each, 1.0) for each in cpu_us]
+
+    events = costs(40, 60, 50)
+    assert transports.evaluate({transports.EVENTS: events, transports.SOCKETS: costs(50, 75, 70)}).passed
+    assert not transports.evaluate({transports.EVENTS: events, transports.SOCKETS: costs(52, 75, 70)}).passed
 
 
 def test_memory_a_connection_is_judged_at_its_peak_and_every_connection_counts():
