@@ -41,7 +41,8 @@ $(CLIENT): $(NODE_MODULES) $(shell find frontend_shim/src -type f) $(wildcard fr
 test: setup page
 	@tests/setup.sh
 	@PYTHONASYNCIODEBUG=1 $(BIN)/python -X dev -m pytest -q tests/unit/engine tests/unit/transports
-	@$(BIN)/pytest
+	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest --ignore=tests/unit
 
 check: setup $(NODE_MODULES)
 	@$(BIN)/ruff format --check .

@@ -7,13 +7,20 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
-from chatserver.storage.migration import upgrade_file, upgrade_server
-from chatserver.storage.options import DatabaseOptions
-from tests.harness.postgres import Postgres, running_postgres
+if TYPE_CHECKING:
+    from tests.harness.postgres import Postgres
+
+# What takes long to import is imported where it is needed: the process that hands unit tests to others needs
+# nothing of it.
+
+_UNIT = Path(__file__).with_name("unit")
+#: More would spend longer on starting than they save.
+_MOST_WORKERS = 4
 
 # structlog's own way to show an error, with the values of all variables, can take a second.
 structlog.configure(
@@ -42,6 +49,8 @@ def rng(record_property: Callable[[str, object], None]) -> random.Random:
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SQLite file that is up to date, to copy: bringing one up to date takes longer."""
+    from chatserver.storage.migration import upgrade_file
+
     path = tmp_path_factory.mktemp("empty") / "empty.db"
     upgrade_file(path, lock_wait_s=1)
     return path
@@ -53,29 +62,40 @@ def database_file(empty_database: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+def postgres() -> Iterator["Postgres"]:
+    from tests.harness.postgres import running_postgres
+
     with running_postgres() as postgres:
         yield postgres
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres: Postgres) -> str:
+def postgres_template(postgres: "Postgres") -> str:
     """A database that is up to date, to make others like it."""
+    from chatserver.storage.migration import upgrade_server
+    from chatserver.storage.options import DatabaseOptions
+
     name = postgres.create()
     asyncio.run(upgrade_server(postgres.address(name), DatabaseOptions()))
     return name
 
 
 @pytest.fixture(scope="session")
-def _shared_database(postgres: Postgres, postgres_template: str) -> str:
+def _shared_database(postgres: "Postgres", postgres_template: str) -> str:
     return postgres.create(postgres_template)
 
 
 @pytest.fixture
-def postgres_database(postgres: Postgres, _shared_database: str) -> str:
+def postgres_database(postgres: "Postgres", _shared_database: str) -> str:
     """The address of a database that is up to date and empty: emptying one is quicker than making one."""
     postgres.empty(_shared_database)
     return postgres.address(_shared_database)
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Share all unit tests among the cores; others measure, or start servers which need the cores."""
+    asked = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
+    return min(len(os.sched_getaffinity(0)), _MOST_WORKERS) if asked == [_UNIT] else 0
 
 
 def pytest_configure() -> None:

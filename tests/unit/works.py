@@ -20,7 +20,11 @@ from chatserver.app import parts as composition
 from chatserver.app import store as opening
 from chatserver.app.application import build_application
 from chatserver.app.parts import Parts, assemble
+from chatserver.context import measures
+from chatserver.context.exact import Exact
 from chatserver.context.titling import first_words
+from chatserver.context.vocabulary import Vocabulary, read_vocabulary
+from chatserver.context.vocabulary_files import VocabularyFiles
 from chatserver.engine.engine import Engine
 from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Feed
@@ -40,6 +44,7 @@ from chatserver.storage.options import DatabaseOptions
 from chatserver.storage.records import Conversation, Generation, Stored
 from chatserver.storage.turns import AcceptTurn, Current
 from chatserver.upstream.simulator import SimulatorOptions, serve_simulator
+from chatserver.upstream.simulator.catalogue import find_model, full_description
 from tests.unit.asgi import PATIENCE
 from tests.unit.clock import MovedClock
 
@@ -291,11 +296,28 @@ def up_to_date() -> bytes:
         return path.read_bytes()
 
 
+@cache
+def vocabulary() -> Vocabulary:
+    """What the model counts by, read once: an earlier process has asked for it already."""
+    return read_vocabulary(full_description(find_model(MODEL), verbose=True)["model_info"])
+
+
+@cache
+def counter() -> Exact:
+    """The same as it counts, built once: it takes as long as a whole turn."""
+    return Exact(vocabulary().encoding())
+
+
 def furnish(folder: Path) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     file = folder / "chatserver.db"
     if not file.exists():
         file.write_bytes(up_to_date())
+        VocabularyFiles(folder / "vocabularies").write(find_model(MODEL).digest, vocabulary())
+
+
+def built(wanted: Vocabulary) -> Exact:
+    return counter() if wanted == vocabulary() else Exact(wanted.encoding())
 
 
 @asynccontextmanager
@@ -315,6 +337,7 @@ async def working(
         url = await stack.enter_async_context(serve_simulator(simulated or SimulatorOptions()))
         chosen = settings_of(folder, tuple(urls) or (url,), **settings)
         stack.enter_context(patch.object(opening, "DatabaseOptions", database))
+        stack.enter_context(patch.object(measures, "_built", built))
         if clock is not None:
             stack.enter_context(patch.object(composition, "SystemClock", lambda: clock))
         # No test here has to survive a power cut, and thousands of syncs take seconds.

@@ -52,11 +52,16 @@ def test_the_families_are_all_that_is_known() -> None:
     assert {PATTERNS[cut] for cut in FAMILIES} == set(PATTERNS.values())
 
 
-@PROPERTY
-@given(TEXTS)
-def test_the_simulated_models_count_the_same(text) -> None:
+def test_the_simulated_models_count_the_same() -> None:
     info = full_description(CATALOGUE[0], verbose=True)["model_info"]
-    assert Exact(read_vocabulary(info).encoding()).count(text) == load_vocabulary().count(text)
+    counter = Exact(read_vocabulary(info).encoding())
+
+    @PROPERTY
+    @given(TEXTS)
+    def agree(text) -> None:
+        assert counter.count(text) == load_vocabulary().count(text)
+
+    agree()
 
 
 def test_of_several_ways_to_make_a_token_the_first_says_when() -> None:
@@ -120,8 +125,8 @@ def test_what_cant_be_counted_by_is_told(changed, why) -> None:
 
 def test_building_a_large_encoding_blocks_the_process_for_a_moment_only() -> None:
     tokens = [b"t%d" % number for number in range(150_000)]
-    # The shortest of three: whatever else a busy machine does only makes them longer.
-    assert min(longest_step(Vocabulary("llama-bpe", tokens, SPECIAL)) for _ in range(3)) <= 0.15
+    # One of three is enough: whatever else a busy machine does only makes them longer.
+    assert any(longest_step(Vocabulary("llama-bpe", tokens, SPECIAL)) <= 0.15 for _ in range(3))
 
 
 def longest_step(vocabulary: Vocabulary) -> float:

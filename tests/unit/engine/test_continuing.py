@@ -6,6 +6,7 @@ from chatserver.engine.continuing import Beginning, Begun, Seam, beginning_of
 from chatserver.generation.log import TokenLog
 from chatserver.generation.pieces import Channel, Delta, Ending, Piece, Reset, Started, ToolCalls, Usage
 from chatserver.generation.states import Reason
+from tests.unit.properties import tried
 
 STARTED = Started("m", 1, context={"kept": []})
 
@@ -86,6 +87,7 @@ def test_white_space_at_the_seam_is_there_once(beginning, said, text) -> None:
     assert beginning + "".join(piece.text for piece in joined if isinstance(piece, Delta)) == text
 
 
+@tried(100)
 @given(text=st.text("ab \n", min_size=1), cut=st.integers(0, 50), sizes=st.lists(st.integers(1, 4)))
 def test_wherever_a_text_is_cut_its_rest_makes_it_whole(text: str, cut: int, sizes: list[int]) -> None:
     beginning = text[:cut]

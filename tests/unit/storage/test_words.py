@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from chatserver.generation.principal import Principal
 from chatserver.storage.words import Sought, key_of, sought_in, words_of
+from tests.unit.properties import tried
 
 #: What has a meaning in the language of some index.
 _MEANS_SOMETHING = set(string.punctuation + string.whitespace + "\0")
@@ -61,6 +62,7 @@ def test_so_many_words_of_a_search_count() -> None:
     assert len(sought_in(" ".join(f"word{n}" for n in range(50)))) == 12
 
 
+@tried(100)
 @given(st.text(max_size=200))
 def test_whatever_was_said_is_found_by_its_own_words(text) -> None:
     words = words_of(text)

@@ -19,6 +19,7 @@ from chatserver.generation.pieces import (
 )
 from chatserver.generation.states import Reason
 from chatserver.wire.pieces import decode_piece, encode_piece
+from tests.unit.properties import tried
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=50)
 _JSON = st.recursive(
@@ -44,6 +45,7 @@ PIECES: st.SearchStrategy[Piece] = st.one_of(
 )
 
 
+@tried(100)
 @given(PIECES)
 def test_every_piece_comes_back_as_it_was_from_one_line(piece):
     line = encode_piece(piece)

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from chatserver.upstream.simulator.merging import join_pair, merge
 from chatserver.upstream.simulator.vocabulary import load_vocabulary
+from tests.unit.properties import tried
 
 RANK = load_vocabulary()._rank
 
 
+@tried(100)
 @given(st.text("etaoinshrdlu", max_size=40))
 def test_merging_is_joining_the_earliest_pair_again_and_again(word: str) -> None:
     parts = list(word)

@@ -6,16 +6,19 @@ from hypothesis import strategies as st
 
 from chatserver.upstream.simulator.training import MERGES_FILE, train, training_text
 from chatserver.upstream.simulator.vocabulary import SPECIAL_TOKENS, Vocabulary, load_vocabulary, word_pattern
+from tests.unit.properties import tried
 
 VOCABULARY = load_vocabulary()
 SAMPLES = st.text() | st.text(alphabet="etaoinshrdlu ,.'\n") | st.sampled_from(training_text().splitlines())
 
 
+@tried(100)
 @given(SAMPLES)
 def test_decoding_gives_back_what_was_encoded(text: str) -> None:
     assert VOCABULARY.decode(VOCABULARY.encode(text)) == text
 
 
+@tried(100)
 @given(SAMPLES)
 def test_pieces_are_the_whole_text_and_never_half_a_character(text: str) -> None:
     pieces = VOCABULARY.pieces(text)
@@ -23,11 +26,13 @@ def test_pieces_are_the_whole_text_and_never_half_a_character(text: str) -> None
     assert len(pieces) <= VOCABULARY.count(text)
 
 
+@tried(100)
 @given(SAMPLES)
 def test_cutting_into_words_loses_nothing(text: str) -> None:
     assert "".join(word_pattern().findall(text)) == text
 
 
+@tried(100)
 @given(SAMPLES)
 def test_merging_by_rank_of_the_result_gives_the_same_tokens(text: str) -> None:
     """Readers of the vocabulary may merge as tiktoken does, by the ids of the tokens alone."""

@@ -6,8 +6,10 @@ from chatserver.upstream.simulator.answers.compose import compose
 from chatserver.upstream.simulator.answers.prose import write_words
 from chatserver.upstream.simulator.answers.reading import Reading
 from chatserver.upstream.simulator.messages import Message
+from tests.unit.properties import tried
 
 
+@tried(100)
 @given(
     count=st.integers(1, 600),
     seed=st.integers(0, 100),
