@@ -16,6 +16,8 @@ import httpx
 import orjson
 from starlette.applications import Starlette
 
+from chatserver.api import docs
+from chatserver.api.docs.reference import reference
 from chatserver.app import parts as composition
 from chatserver.app import store as opening
 from chatserver.app.application import build_application
@@ -35,6 +37,7 @@ from chatserver.generation.position import START
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane
 from chatserver.settings import Settings, load
+from chatserver.storage import database as databases
 from chatserver.storage import sqlite
 from chatserver.storage.command import Command, Transaction
 from chatserver.storage.conversations import CreateConversation
@@ -84,7 +87,8 @@ class Works:
 
     @cached_property
     def app(self) -> Starlette:
-        return build_application(self.parts)
+        with patch.object(docs, "reference", reference_page):
+            return build_application(self.parts)
 
     async def accept(
         self,
@@ -316,6 +320,16 @@ def furnish(folder: Path) -> None:
         VocabularyFiles(folder / "vocabularies").write(find_model(MODEL).digest, vocabulary())
 
 
+def reference_page(document: dict[str, Any], *, address: str) -> bytes:
+    return written(orjson.dumps(document), address)
+
+
+@cache
+def written(document: bytes, address: str) -> bytes:
+    """The page that tells every operation, the same for all applications that have the same ones."""
+    return reference(orjson.loads(document), address=address)
+
+
 def built(wanted: Vocabulary) -> Exact:
     return counter() if wanted == vocabulary() else Exact(wanted.encoding())
 
@@ -340,8 +354,9 @@ async def working(
         stack.enter_context(patch.object(measures, "_built", built))
         if clock is not None:
             stack.enter_context(patch.object(composition, "SystemClock", lambda: clock))
-        # No test here has to survive a power cut, and thousands of syncs take seconds.
-        with patch.dict(sqlite._PRAGMAS, synchronous="OFF"):
+        # No test here has to survive a power cut, and thousands of syncs take seconds. The file is a copy of
+        # one that is up to date; to see so takes longer than to open it.
+        with patch.dict(sqlite._PRAGMAS, synchronous="OFF"), patch.object(databases, "upgrade_file"):
             parts = await stack.enter_async_context(assemble(chosen))
         await parts.take_up()
         yield Works(parts, url, folder)
