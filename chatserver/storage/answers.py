@@ -2,11 +2,12 @@
 
 from typing import Any, Protocol
 
-from sqlalchemy import bindparam, func, insert, update
+from sqlalchemy import BigInteger, Text, bindparam, func, insert, update
 
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane
 from chatserver.storage.command import Transaction
+from chatserver.storage.connection import Write
 from chatserver.storage.numbering import Numbering
 from chatserver.storage.records import Generation
 from chatserver.storage.rows import accepted_generation, columns_of_count, row_of_generation
@@ -16,13 +17,11 @@ _TOUCH = (
     update(conversations)
     .where(conversations.c.id == bindparam("of_conversation"))
     .values(
-        leaf=bindparam("new_leaf"),
-        title=func.coalesce(
-            conversations.c.title, bindparam("first_title", type_=conversations.c.title.type)
-        ),
-        change=bindparam("newest"),
-        own_change=bindparam("number"),
-        active_at=bindparam("now"),
+        leaf=bindparam("new_leaf", type_=Text),
+        title=func.coalesce(conversations.c.title, bindparam("first_title", type_=Text)),
+        change=bindparam("newest", type_=BigInteger),
+        own_change=bindparam("number", type_=BigInteger),
+        active_at=bindparam("now", type_=BigInteger),
     )
 )
 
@@ -88,12 +87,18 @@ class Answers:
         }
         return generation
 
-    async def save(self, transaction: Transaction) -> None:
-        await transaction.write(_ADD_MESSAGES, self.messages)
-        await transaction.write(_ADD_GENERATIONS, self._generations)
+    async def save(self, transaction: Transaction, *beside: Write) -> None:
+        """Write all of it, and `beside` it what else is added."""
         newest = [{"newest": self._numbering.newest(conversation)} for conversation in self._touched]
-        touched = zip(self._touched.values(), newest, strict=True)
-        await transaction.write(_TOUCH, [row | number for row, number in touched])
+        touched = [row | number for row, number in zip(self._touched.values(), newest, strict=True)]
+        await transaction.write_together(
+            [
+                (_ADD_MESSAGES, self.messages),
+                (_ADD_GENERATIONS, self._generations),
+                (_TOUCH, touched),
+                *beside,
+            ]
+        )
         await self._numbering.save(transaction)
 
     def _add_message(self, command: NewAnswer, question: str, depth: int | None) -> None:

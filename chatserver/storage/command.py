@@ -8,7 +8,7 @@ from typing import Any, Generic, Self, TypeVar
 from sqlalchemy import UpdateBase
 
 from chatserver.errors import ChatserverError
-from chatserver.storage.connection import Connection
+from chatserver.storage.connection import Connection, Write
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -26,6 +26,10 @@ class Transaction:
         """Execute it once for each row, in one call."""
         if rows:
             await self.connection.execute(statement, rows)
+
+    async def write_together(self, writes: Sequence[Write]) -> None:
+        """Make changes of different tables, of which none sees the others, and each row once."""
+        await self.connection.write([(statement, rows) for statement, rows in writes if rows])
 
 
 class Command(ABC, Generic[R]):

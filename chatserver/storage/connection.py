@@ -3,13 +3,18 @@
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from sqlalchemy import CursorResult, Executable
+from sqlalchemy import CursorResult, Executable, Insert, Update
 
 T = TypeVar("T")
 
+#: What adds rows or changes them. Each parameter of an update says its type, or is compared with a column.
+Change: TypeAlias = Insert | Update
+#: A change and the rows it is made for, at least one; all have the same names.
+Write: TypeAlias = tuple[Change, Sequence[Mapping[str, Any]]]
+
 
 class Connection(Protocol):
-    """What is used of SQLAlchemy's asynchronous connection."""
+    """What is used of SQLAlchemy's asynchronous connection, and a way to write much at once."""
 
     async def execute(
         self,
@@ -19,6 +24,9 @@ class Connection(Protocol):
     ) -> CursorResult[Any]: ...
 
     async def scalar(self, statement: Executable, /) -> Any: ...
+
+    async def write(self, writes: Sequence[Write], /) -> None:
+        """Make changes of different tables, of which none sees the others, and each row once."""
 
 
 #: What is done in one transaction. It awaits nothing but its connection.

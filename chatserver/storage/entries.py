@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, insert, select
 from chatserver.generation.principal import Principal
 from chatserver.storage.among import among
 from chatserver.storage.command import Transaction
-from chatserver.storage.connection import Connection
+from chatserver.storage.connection import Connection, Write
 from chatserver.storage.tables import conversations, messages, search_entries
 from chatserver.storage.words import key_of, words_of
 
@@ -69,8 +69,11 @@ class Entries:
             known.update(words)
         self.rows.append(_row(conversation, number, words))
 
+    def write(self) -> Write:
+        return _ENTER, self.rows
+
     async def save(self, transaction: Transaction) -> None:
-        await transaction.write(_ENTER, self.rows)
+        await transaction.write(*self.write())
 
 
 async def enter_titles(transaction: Transaction, titles: Sequence[Title]) -> None:

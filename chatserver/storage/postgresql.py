@@ -1,7 +1,7 @@
 """What holds for PostgreSQL alone: how it is reached, how long it is waited for, what its errors mean."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -10,12 +10,13 @@ import asyncpg
 from sqlalchemy import NullPool, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as NoneFree
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from chatserver.settings.models import POSTGRESQL
 from chatserver.settings.sentences import without_passwords
-from chatserver.storage.connection import Work
+from chatserver.storage.connection import Work, Write
 from chatserver.storage.options import DatabaseOptions
+from chatserver.storage.together import as_one
 
 T = TypeVar("T")
 
@@ -160,10 +161,22 @@ def _check_open(connection: Any, _record: object, _proxy: object) -> None:
         raise DisconnectionError
 
 
+class ServerConnection:
+    """A connection of SQLAlchemy's, on which much is written at once."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.execute = connection.execute
+        self.scalar = connection.scalar
+
+    async def write(self, writes: Sequence[Write], /) -> None:
+        if writes:
+            await self.execute(*as_one(writes))
+
+
 async def _run(engine: AsyncEngine, work: Work[T]) -> T:
     async with engine.connect() as connection:
         try:
-            result = await work(connection)
+            result = await work(ServerConnection(connection))
             await connection.commit()
         except (TimeoutError, asyncio.CancelledError):
             # What didn't answer in time wouldn't answer a rollback either.

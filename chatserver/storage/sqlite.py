@@ -15,7 +15,7 @@ from sqlalchemy import URL, CursorResult, Engine, Executable, QueuePool, create_
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy.exc import DBAPIError
 
-from chatserver.storage.connection import Work
+from chatserver.storage.connection import Work, Write
 from chatserver.storage.options import DatabaseOptions
 
 T = TypeVar("T")
@@ -213,6 +213,10 @@ class _DirectConnection:
 
     async def scalar(self, statement: Executable, /) -> Any:
         return self._connection.scalar(statement)
+
+    async def write(self, writes: Sequence[Write], /) -> None:
+        for statement, rows in writes:
+            self._connection.execute(statement, rows)
 
 
 def _run_through(work: Coroutine[Any, Any, T]) -> T:

@@ -167,8 +167,7 @@ class _Plan:
         return accepted
 
     async def save(self, transaction: Transaction) -> None:
-        await self._answers.save(transaction)
-        await self._entries.save(transaction)
+        await self._answers.save(transaction, self._entries.write())
         await self._accepting.save(transaction)
 
     def _checked_parent(self, command: AcceptTurn) -> str | None:

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, SUMMARY, new_id
 from chatserver.generation.log import text_sha256
 from chatserver.generation.pieces import Usage
@@ -24,6 +22,7 @@ from chatserver.storage.housekeeping import AcceptHousekeeping
 from chatserver.storage.lifecycle import Finish
 from chatserver.storage.messages import Messages
 from chatserver.storage.options import DatabaseOptions
+from chatserver.storage.postgresql import ServerConnection
 from chatserver.storage.records import Accepted, Conversation, Generation, Idempotency, Stored, Summary
 from chatserver.storage.regenerating import Regenerate
 from chatserver.storage.summaries import SaveSummary, Summaries
@@ -193,7 +192,7 @@ def key(name: str, fingerprint: str = "one") -> Idempotency:
 
 async def wait_inside(connection: Connection, event: threading.Event) -> None:
     """Wait inside of a transaction, where a file's runs in a thread and a server's on the event loop."""
-    if isinstance(connection, AsyncConnection):
+    if isinstance(connection, ServerConnection):
         assert await asyncio.to_thread(event.wait, 5)
     else:
         assert event.wait(5)
