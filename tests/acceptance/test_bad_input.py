@@ -26,7 +26,6 @@ from tests.harness.websocket import Socket, socket
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 JSON = {"Content-Type": "application/json"}
-NOBODY = {"conversation": "conv_00000000000000000000aa", "generation": "gen_00000000000000000000aa"}
 
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)
