@@ -1,9 +1,19 @@
-"""Shortening a text to a number of tokens: its beginning and end stay, the middle goes."""
+"""Making texts fit: how much of the room each gets, and what stays of one, its beginning and its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 #: Stands where something was cut; for people and models to see.
 MARK = "\n[… shortened …]\n"
+
+
+def share(needs: Sequence[int], total: int) -> list[int]:
+    """Give each what it needs where that fits; else the small ones that, and the large ones equal parts."""
+    shares = [0] * len(needs)
+    left = total
+    for done, place in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
+        shares[place] = min(needs[place], left // (len(needs) - done))
+        left -= shares[place]
+    return shares
 
 
 def cut_middle(text: str, tokens: int, most: int, count: Callable[[str], int]) -> tuple[str, int] | None:

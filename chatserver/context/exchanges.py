@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import floor
 
 from chatserver.context.counting import Measure, Turn
-from chatserver.context.cutting import cut_middle
+from chatserver.context.cutting import cut_middle, share
 
 #: What a message has to be left with for showing it to be of use, in tokens.
 _LEAST_LEFT = 24
@@ -86,7 +86,7 @@ def shortened(entries: Exchange, most: float, measure: Measure) -> Part | None:
     room = floor(most - measure.overhead.message * len(entries))
     if room < 0:
         return None
-    allowed = _shares([entry.tokens for entry in entries], room)
+    allowed = share([entry.tokens for entry in entries], room)
     shown: list[Entry] = []
     for entry, tokens in zip(entries, allowed, strict=True):
         fitting = entry if entry.tokens <= tokens else _cut(entry, tokens, measure)
@@ -95,16 +95,6 @@ def shortened(entries: Exchange, most: float, measure: Measure) -> Part | None:
         shown.append(fitting)
     cut = tuple(now.id for was, now in zip(entries, shown, strict=True) if now is not was)
     return Part(tuple(shown), cut)
-
-
-def _shares(wanted: Sequence[int], room: int) -> list[int]:
-    """Share out the room: who wants little gets all of it, the others the same each."""
-    shares = [0] * len(wanted)
-    by_size = sorted(range(len(wanted)), key=wanted.__getitem__)
-    for left, index in zip(range(len(wanted), 0, -1), by_size, strict=True):
-        shares[index] = min(wanted[index], room // left)
-        room -= shares[index]
-    return shares
 
 
 def _cut(entry: Entry, most: int, measure: Measure) -> Entry | None:

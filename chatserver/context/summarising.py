@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from chatserver.context.cutting import cut_middle
+from chatserver.context.cutting import cut_middle, share
 from chatserver.context.facts import kept_facts, pinned_facts
 from chatserver.context.scripts import main_script, scripts_of
 from chatserver.storage.records import Said
@@ -64,16 +64,6 @@ def update_of(
     )
     facts = pinned_facts([*([old] if old else []), *(said.content for said in shown)], _FACTS)
     return Update(old, shown, tuple(facts), most_tokens)
-
-
-def share(needs: Sequence[int], total: int) -> list[int]:
-    """Give each what it needs where that fits; else the small ones that, and the large ones equal parts."""
-    shares = [0] * len(needs)
-    left = total
-    for done, place in enumerate(sorted(range(len(needs)), key=needs.__getitem__)):
-        shares[place] = min(needs[place], left // (len(needs) - done))
-        left -= shares[place]
-    return shares
 
 
 def request(update: Update, before: Refusal | None = None) -> list[dict[str, Any]]:

@@ -1,12 +1,25 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatserver.context.cutting import MARK, cut_middle
+from chatserver.context.cutting import MARK, cut_middle, share
 from tests.unit.properties import PROPERTY
 
 
 def words(text: str) -> int:
     return len(text.split())
+
+
+@PROPERTY
+@given(st.lists(st.integers(0, 500), max_size=10), st.integers(0, 1000))
+def test_room_is_shared_fairly(needs, total) -> None:
+    shares = share(needs, total)
+    assert sum(shares) <= total
+    assert all(part <= need for part, need in zip(shares, needs, strict=True))
+    short = [part for part, need in zip(shares, needs, strict=True) if part < need]
+    # Who doesn't get all of it gets as much as anybody, give or take what a division leaves.
+    assert all(part >= max(shares) - 1 for part in short)
+    if sum(needs) <= total:
+        assert shares == needs
 
 
 def test_beginning_and_end_stay_and_the_middle_is_marked() -> None:

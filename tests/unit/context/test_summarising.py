@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatserver.context.cutting import MARK
-from chatserver.context.summarising import Refusal, Update, refusal, request, share, update_of
+from chatserver.context.summarising import Refusal, Update, refusal, request, update_of
 from chatserver.storage.records import Said
 from tests.unit.properties import PROPERTY
 
@@ -52,19 +52,6 @@ def test_what_is_shown_fits_its_budget(added, budget) -> None:
         shown == one or MARK in shown.content or not shown.content
         for shown, one in zip(made.added, added, strict=True)
     )
-
-
-@PROPERTY
-@given(st.lists(st.integers(0, 500), max_size=10), st.integers(0, 1000))
-def test_room_is_shared_fairly(needs, total) -> None:
-    shares = share(needs, total)
-    assert sum(shares) <= total
-    assert all(part <= need for part, need in zip(shares, needs, strict=True))
-    short = [part for part, need in zip(shares, needs, strict=True) if part < need]
-    # Who doesn't get all of it gets as much as anybody, give or take what a division leaves.
-    assert all(part >= max(shares) - 1 for part in short)
-    if sum(needs) <= total:
-        assert shares == needs
 
 
 def test_the_request_has_the_old_summary_the_messages_and_what_must_be_kept() -> None:
