@@ -79,7 +79,7 @@ class Metrics:
         self._rejected = counter("rejected", "Requests refused, by error code.", "code")
         self._limits_reached = counter("limits_reached", "Requests refused, by the limit's setting.", "limit")
         self._first_token = histogram(
-            "first_token_seconds", "From acceptance to the first token.", _FIRST_TOKEN_S, "class"
+            "first_token_seconds", "From asking a model server to its first token.", _FIRST_TOKEN_S, "class"
         )
         between = QuickHistogram(
             "chatserver_between_tokens_seconds", "Between two pieces of an answer.", _BETWEEN_TOKENS_S
@@ -205,7 +205,9 @@ class _Watched(Collector):
         yield GaugeMetricFamily(
             "chatserver_finished_logs_bytes", "Memory of finished logs.", value=self.finished_bytes()
         )
-        yield GaugeMetricFamily("chatserver_slots_taken", "Answers asked of models.", value=self.slots())
+        yield GaugeMetricFamily(
+            "chatserver_slots_taken", "Slots of model servers that are taken.", value=self.slots()
+        )
         yield GaugeMetricFamily("chatserver_sockets", "Open TCP connections.", value=self.sockets())
         yield GaugeMetricFamily("chatserver_asyncio_tasks", "Tasks of the event loop.", value=_task_count())
 
