@@ -108,7 +108,19 @@ def whole(messages: Sequence[Turn], tools: int, most: int, measure: Measure) -> 
             field="messages",
             limit=most,
         )
-    return Window(list(messages), Report((), (), 0, None, 0, None, shares, measure.exact, most, 0))
+    report = Report(
+        kept=(),
+        cut=(),
+        summarised=0,
+        summary_reaches=None,
+        left_out=0,
+        left_out_to=None,
+        tokens=shares,
+        exact=measure.exact,
+        budget=most,
+        history_budget=0,
+    )
+    return Window(list(messages), report)
 
 
 @dataclass(frozen=True, slots=True)
