@@ -78,7 +78,11 @@ def _topic(conversation: str) -> str:
     return f"conversation:{conversation}"
 
 
+def number_in(text: str) -> int | None:
+    """Read a change number as it stands in a hint or an address; None where it can't be one of ours."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
+
+
 def _hear(told: Told, text: str | None) -> None:
     # What isn't one of our numbers is as good as none: whoever is told looks for itself.
-    ours = text is not None and text.isascii() and text.isdigit() and len(text) <= _DIGITS
-    told(int(text) if text is not None and ours else None)
+    told(None if text is None else number_in(text))

@@ -11,7 +11,7 @@ from typing import Protocol, Self
 import orjson
 
 from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
-from chatserver.chat.watching import Watchers
+from chatserver.chat.watching import Watchers, number_in
 from chatserver.chat.work import Work
 from chatserver.errors import MalformedPosition, NotFound, StoreUnavailable
 from chatserver.generation.cursor import Cursor
@@ -319,6 +319,7 @@ class ConversationSource:
 
 def change_number(text: str) -> int:
     """Read a conversation's change number as it comes in a URL."""
-    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+    number = number_in(text)
+    if number is None:
         raise MalformedPosition(field="after")
-    return int(text)
+    return number
