@@ -44,7 +44,8 @@ class Templates:
         return [model for model, due in self._open.items() if due <= now]
 
     def put_off(self, model: str, seconds: float) -> None:
-        self._open[model] = self._clock.now() + seconds
+        # It may have been let go while it was asked; the bound counts it again.
+        _put(self._open, model, self._clock.now() + seconds)
 
     def settle(self, model: str) -> None:
         self._open.pop(model, None)

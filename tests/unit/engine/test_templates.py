@@ -54,7 +54,12 @@ async def test_a_model_that_nobody_has_has_no_version(tmp_path) -> None:
 
 async def test_not_more_models_than_a_hundred_wait_to_be_asked(tmp_path) -> None:
     async with working(tmp_path) as works:
+        templates = works.parts.templates
         for number in range(300):
-            works.parts.templates.note(f"model-{number}")
-        waiting = list(works.parts.templates.unknown())
+            templates.note(f"model-{number}")
+        waiting = list(templates.unknown())
         assert (len(waiting), waiting[-1]) == (100, "model-299")
+        # One that was let go while it was being asked.
+        templates.put_off("model-0", 0)
+        waiting = list(templates.unknown())
+        assert (len(waiting), waiting[-1]) == (100, "model-0")
