@@ -78,7 +78,7 @@ class Channel:
             data = await self._reader.readexactly(length)
         except (asyncio.IncompleteReadError, OSError):
             return None
-        return pickle.loads(data)  # noqa: S301 - as above
+        return pickle.loads(data)  # noqa: S301 - only parent and worker have this socket
 
     def close(self) -> None:
         self._writer.close()

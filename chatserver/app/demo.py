@@ -13,7 +13,8 @@ from chatserver.upstream.fleet import Fleet
 from chatserver.upstream.simulator import SimulatorOptions
 from chatserver.upstream.simulator.serve import serve_simulator
 
-_LOOK_EVERY = 5.0
+#: Seconds between two looks whether a real server answers.
+_LOOK_EVERY_S = 5.0
 _DEADLINES = Deadlines(connect=5, first_token=30, between_tokens=30)
 #: As fast as a person likes to watch.
 _READABLE = SimulatorOptions(rate=40, first_token_ms=300)
@@ -51,7 +52,7 @@ class Demo:
     async def watch(self) -> None:
         """Let real servers take over as soon as one of them answers."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_LOOK_EVERY_S)
             if self._fleet.simulated and await self._some_real_one_answers():
                 self._fleet.replace(self._real)
                 await self._fleet.refresh()

@@ -16,7 +16,7 @@ DEADLINES = Deadlines(connect=5, first_token=5, between_tokens=5, plain=5)
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch) -> None:
-    monkeypatch.setattr(demo, "_LOOK_EVERY", 0.002)
+    monkeypatch.setattr(demo, "_LOOK_EVERY_S", 0.002)
 
 
 async def test_a_simulated_model_stands_in_until_a_real_one_answers() -> None:
