@@ -173,6 +173,10 @@ class TurnInProgress(Conflict):
         super().__init__(generation=generation)
 
 
+class ModelChanged(Conflict):
+    """The conversation got another model meanwhile; send it again."""
+
+
 class NothingToRegenerate(Conflict):
     """This conversation has no answer yet that could be made anew."""
 

@@ -11,6 +11,7 @@ from chatserver.chat.accepting import Accepting
 from chatserver.chat.again import Again
 from chatserver.chat.allowing import Allowing
 from chatserver.chat.changing import Changing
+from chatserver.chat.choices import Choices
 from chatserver.chat.conversing import Conversing
 from chatserver.chat.exporting import Exporting
 from chatserver.chat.remembering import Remembering
@@ -71,6 +72,7 @@ def _conversing(parts: Parts, accepting: Accepting) -> Conversing:
         fleet=parts.fleet,
         writer=store.writer,
         conversations=store.conversations,
+        choices=Choices(store.conversations),
         messages=store.messages,
         prompts=parts.prompts,
         clock=parts.clock,

@@ -6,18 +6,19 @@ from typing import Any
 
 from chatserver.access.allowance import Caller
 from chatserver.chat.accepting import Accepting, Receipt
+from chatserver.chat.choices import Choices
 from chatserver.chat.operations import idempotency
 from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
 from chatserver.context.titling import first_words
 from chatserver.engine.prompts import Prompts
-from chatserver.errors import Invalid
+from chatserver.errors import Invalid, ModelChanged
 from chatserver.generation.clock import Clock
 from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane
 from chatserver.storage.conversations import Conversations, CreateConversation
 from chatserver.storage.messages import Messages
-from chatserver.storage.records import Accepted, Conversation, Message, Page, Stored
+from chatserver.storage.records import Accepted, Chosen, Conversation, Message, Page, Stored
 from chatserver.storage.turns import AcceptTurn, Current
 from chatserver.storage.words import sought_in
 from chatserver.storage.writer import Writer
@@ -49,6 +50,7 @@ class Conversing:
     fleet: Fleet
     writer: Writer
     conversations: Conversations
+    choices: Choices
     messages: Messages
     prompts: Prompts
     clock: Clock
@@ -78,6 +80,7 @@ class Conversing:
                     reply=_created,
                 )
             )
+            self.choices.note(created.conversation)
             stored = created.replayed or _created(created.conversation)
             return Receipt(stored.status, stored.body)
 
@@ -100,7 +103,7 @@ class Conversing:
 
         async def prepare() -> AcceptTurn:
             check_reader()
-            model = await self._model(caller.principal, conversation, turn)
+            model, assumed = await self._model(caller.principal, conversation, turn)
             return AcceptTurn(
                 principal=caller.principal,
                 conversation=conversation,
@@ -120,9 +123,14 @@ class Conversing:
                 reply=accepted_turn,
                 now_ms=self.clock.wall_ms(),
                 counted=await self.prompts.count(model, turn.content),
+                assumed=assumed,
             )
 
-        return await self.accepting.accept(caller, known_by, prepare)
+        try:
+            return await self.accepting.accept(caller, known_by, prepare)
+        except ModelChanged:
+            self.choices.forget(conversation)
+            return await self.accepting.accept(caller, known_by, prepare)
 
     async def get(self, principal: Principal, conversation: str) -> Conversation:
         return await self.conversations.get(principal, conversation)
@@ -142,11 +150,13 @@ class Conversing:
     ) -> Page[Message]:
         return await self.messages.branch(principal, conversation, leaf, before, limit)
 
-    async def _model(self, principal: Principal, conversation: str, turn: Turn) -> str:
+    async def _model(self, principal: Principal, conversation: str, turn: Turn) -> tuple[str, Chosen | None]:
+        """Find the model, and what was only assumed for that."""
         if turn.model:
-            return turn.model
-        chosen = (await self.conversations.get(principal, conversation)).model
-        return chosen or await self.fleet.default_model()
+            return turn.model, None
+        assumed = self.choices.recall(principal, conversation)
+        chosen = assumed or await self.choices.read(principal, conversation)
+        return chosen.model or await self.fleet.default_model(), assumed
 
     def _check_length(self, content: str) -> None:
         if not content.strip():

@@ -145,6 +145,13 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Chosen:
+    """What answers in a conversation: None for the server's default."""
+
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     items: tuple[T, ...]
     #: What to give to get the page after this one; None at the end.

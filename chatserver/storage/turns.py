@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from sqlalchemy import select
 
-from chatserver.errors import ChatserverError, Invalid, NotFound, TurnInProgress
+from chatserver.errors import ChatserverError, Invalid, ModelChanged, NotFound, TurnInProgress
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import UNFINISHED, Lane, Status
 from chatserver.storage.accepting import Accepting
@@ -18,7 +18,7 @@ from chatserver.storage.connection import Connection
 from chatserver.storage.entries import Entries
 from chatserver.storage.messages import Place, versions
 from chatserver.storage.numbering import Numbering
-from chatserver.storage.records import Accepted, Counted, Generation, Idempotency, Message, Stored
+from chatserver.storage.records import Accepted, Chosen, Counted, Generation, Idempotency, Message, Stored
 from chatserver.storage.rows import (
     columns_of_count,
     row_of_message,
@@ -79,6 +79,8 @@ class AcceptTurn(Command[Accepted]):
     now_ms: int
     #: Of the content, where its counter was at hand.
     counted: Counted | None = None
+    #: What the model follows from, where that was only remembered: it has to be so still.
+    assumed: Chosen | None = None
 
     @classmethod
     async def handle(
@@ -106,6 +108,7 @@ class _Target:
     """A conversation that turns are accepted into."""
 
     principal: Principal
+    chosen: Chosen
     leaf: str | None
 
 
@@ -137,7 +140,9 @@ class _Plan:
         rows = (await connection.execute(_TARGETS, {"ids": list(ids)})).all()
         # Only now: the same turn may just have been accepted by another process.
         accepting = await Accepting.load(connection, commands)
-        targets = {row.id: _Target(Principal(row.tenant, row.user), row.leaf) for row in rows}
+        targets = {
+            row.id: _Target(Principal(row.tenant, row.user), Chosen(row.model), row.leaf) for row in rows
+        }
         numbering = Numbering({row.id: row.change for row in rows})
         named = {command.parent for command in commands if isinstance(command.parent, str)}
         parents = await _load_parents(connection, named | {row.leaf for row in rows if row.leaf})
@@ -174,6 +179,8 @@ class _Plan:
         target = self._targets.get(command.conversation)
         if target is None or target.principal != command.principal:
             raise NotFound
+        if command.assumed not in {None, target.chosen}:
+            raise ModelChanged
         chosen = target.leaf if command.parent is Current.LEAF else command.parent
         if chosen is None:
             return None

@@ -2,11 +2,11 @@ import asyncio
 
 import pytest
 
-from chatserver.errors import Invalid, NotFound, TurnInProgress
+from chatserver.errors import Invalid, ModelChanged, NotFound, TurnInProgress
 from chatserver.generation.ids import CONVERSATION, MESSAGE, new_id
 from chatserver.generation.states import Lane, Reason, Status
-from chatserver.storage.records import Accepted
-from tests.contract.storage.store import ALICE, BOB, NOW, finish, turn
+from chatserver.storage.records import Accepted, Chosen
+from tests.contract.storage.store import ALICE, BOB, NOW, begin, finish, key, turn
 
 
 async def test_a_turn_is_a_question_its_answers_place_and_a_generation(store) -> None:
@@ -167,3 +167,16 @@ async def test_of_any_number_of_turns_at_once_one_is_taken_and_the_others_told_o
     assert [each.parent for each in branch] == [None, *(each.id for each in branch[:-1])]
     # Four changes a turn and two for its end, none lost.
     assert (await store.conversations.get(ALICE, conversation.id)).change == 1 + 5 * 6
+
+
+@pytest.mark.parametrize("model", ["llama", None])
+async def test_what_was_assumed_of_a_conversation_has_to_be_so(store, model) -> None:
+    conversation = (await store.submit(begin(model=model))).conversation
+    for other in {"llama", "qwen", None} - {model}:
+        with pytest.raises(ModelChanged):
+            await store.turn(conversation, assumed=Chosen(other))
+    assert (await store.messages.branch(ALICE, conversation.id, None, None, 10)).items == ()
+
+    accepted = await store.turn(conversation, assumed=Chosen(model), idempotency=key("k"))
+    repeated = await store.turn(conversation, assumed=Chosen("qwen"), idempotency=key("k"))
+    assert repeated.generation.id == accepted.generation.id

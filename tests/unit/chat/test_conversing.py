@@ -81,6 +81,17 @@ async def test_the_model_is_the_turns_or_the_conversations_or_the_default(desk) 
     assert (await desk.works.record(receipt.generation)).model == MODEL
 
 
+async def test_a_model_that_was_changed_meanwhile_answers_the_next_turn(desk) -> None:
+    conversation = await desk.begin(model="sim-closed")
+    for changed, model in (("sim-tiny", "sim-tiny"), (None, MODEL)):
+        # As another instance would, which tells nobody here.
+        await desk.changing.change(ALICE, conversation, {"model": changed})
+        receipt = await desk.send(conversation, "[[tokens=1]]")
+        await desk.works.ended(receipt.generation)
+        assert (await desk.works.record(receipt.generation)).model == model
+    assert len((await desk.conversing.branch(ALICE, conversation, None, None, 50)).items) == 4
+
+
 async def test_what_belongs_to_another_is_not_there(desk) -> None:
     conversation = await desk.begin()
     for asking in (
