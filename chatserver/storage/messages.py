@@ -1,17 +1,17 @@
 """Messages: a tree by parent, read as branches, upwards and never more than asked for."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Integer, Row, Select, bindparam, func, literal, select, text
+from sqlalchemy import Integer, Row, Select, bindparam, case, func, literal, select
 
 from chatserver.errors import NotFound
 from chatserver.generation.principal import Principal
 from chatserver.storage.among import among, roots_of
 from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
+from chatserver.storage.gathering import Gathering
 from chatserver.storage.records import Counted, Message, Page, Said, Transcript
 from chatserver.storage.rows import message_of, select_messages
 from chatserver.storage.tables import conversations, messages
@@ -19,7 +19,8 @@ from chatserver.storage.tables import conversations, messages
 T = TypeVar("T")
 #: Levels below a named leaf that are searched for the newest message. No person writes that many.
 _DEEPEST = 100_000
-_TRANSCRIPT = text((files(__package__) / "queries" / "transcript.sql").read_text())
+#: Transcripts that are read at once: the first of a burst needn't wait for those of all the others.
+_TRANSCRIPTS_AT_ONCE = 25
 
 # Made once: making what reads a page each time took as long as reading it.
 _LEAF = select(conversations.c.leaf).where(
@@ -53,7 +54,30 @@ def _select_upwards() -> Select[Any]:
     return select_messages().join(branch, branch.c.id == messages.c.id).order_by(branch.c.depth)
 
 
+def _select_transcripts() -> Select[Any]:
+    """The branches upwards from some messages, each newest first: who said what, and what that counts."""
+    said = [messages.c[name] for name in ("id", "parent", "role", "content", "depth", "tokens", "counter")]
+    branch = (
+        select(messages.c.id.label("leaf"), messages.c.conversation, literal(0).label("place"), *said)
+        .where(among(messages.c.id, "ids"))
+        .cte("branch", recursive=True)
+    )
+    branch = branch.union_all(
+        select(branch.c.leaf, branch.c.conversation, branch.c.place + 1, *said)
+        .join(branch, messages.c.id == branch.c.parent)
+        .where(branch.c.place + 1 < bindparam("most", type_=Integer))
+    )
+    system = select(conversations.c.system).where(conversations.c.id == branch.c.conversation)
+    # Once for each: it may be as long as all that was said.
+    once = case((branch.c.place == 0, system.scalar_subquery())).label("system")
+    return select(branch, once).order_by(branch.c.leaf, branch.c.place)
+
+
 _UPWARDS = _select_upwards()
+_TRANSCRIPTS = _select_transcripts()
+
+#: A conversation, a message in it, and how many are wanted from there upwards.
+_Asked = tuple[str, str, int]
 
 #: A conversation and a parent in it; None is the root.
 Place = tuple[str, str | None]
@@ -62,6 +86,8 @@ Place = tuple[str, str | None]
 class Messages:
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Turns that are accepted together begin together.
+        self._asked = Gathering(self._transcripts, _TRANSCRIPTS_AT_ONCE)
 
     async def branch(
         self, principal: Principal, conversation: str, leaf: str | None, before: str | None, limit: int
@@ -91,12 +117,21 @@ class Messages:
 
     async def transcript(self, conversation: str, from_message: str, limit: int) -> Transcript:
         """The branch upwards from a message, newest first, as a prompt needs it; whoever it belongs to."""
-        parameters = {"conversation": conversation, "message": from_message, "most": limit}
-        rows = await self._database.rows(_TRANSCRIPT, parameters)
-        return Transcript(
-            system=rows[0].system if rows else None,
-            said=tuple(map(_said, rows)),
-        )
+        return await self._asked.find((conversation, from_message, limit)) or Transcript(None, ())
+
+    async def _transcripts(self, asked: Collection[_Asked]) -> dict[_Asked, Transcript]:
+        ids, most = list({message for _, message, _ in asked}), max(limit for _, _, limit in asked)
+        branches: defaultdict[tuple[str, str], list[Row[Any]]] = defaultdict(list)
+        for row in await self._database.rows(_TRANSCRIPTS, {"ids": ids, "most": most}):
+            branches[row.conversation, row.leaf].append(row)
+        return {
+            (conversation, message, limit): _transcript(branches[conversation, message][:limit])
+            for conversation, message, limit in asked
+        }
+
+
+def _transcript(rows: Sequence[Row[Any]]) -> Transcript:
+    return Transcript(rows[0].system if rows else None, tuple(map(_said, rows)))
 
 
 def _said(row: Row[Any]) -> Said:

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from chatserver.errors import NotFound
@@ -92,3 +94,16 @@ async def test_a_transcript_goes_upwards_from_a_message(store) -> None:
     assert [said.role for said in read.said] == ["assistant", "user", "assistant"]
     assert len((await store.messages.transcript(conversation.id, start, 50)).said) == 4
     assert (await store.messages.transcript((await store.conversation()).id, start, 50)).said == ()
+
+
+async def test_transcripts_that_are_asked_for_together_are_each_as_if_alone(store) -> None:
+    first, second = await store.conversation(), await store.conversation()
+    await store.answered(first, "1")
+    leaf = (await store.answered(first, "2")).generation.message
+    other = (await store.answered(second, "3")).generation.message
+    asked = [(first.id, leaf, 3), (first.id, leaf, 1), (second.id, other, 50), (second.id, leaf, 50)]
+
+    together = await asyncio.gather(*(store.messages.transcript(*each) for each in asked))
+
+    assert together == [await store.messages.transcript(*each) for each in asked]
+    assert [len(read.said) for read in together] == [3, 1, 2, 0]
