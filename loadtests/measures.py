@@ -1,5 +1,6 @@
 """What a scenario brings home: figures, requirements they have to meet, and plots."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -84,6 +85,22 @@ def at_most(name: str, bound: float, reached: float, unit: str, *, aim: float | 
 
 def at_least(name: str, bound: float, reached: float, unit: str) -> Requirement:
     return Requirement(name, f"at least {bound:g} {unit}", f"{reached:.3g} {unit}", reached >= bound)
+
+
+def at_share(values: Sequence[float], share: float) -> float:
+    """Give the value that such a share of all doesn't exceed; 0 where there are none."""
+    ordered = sorted(values)
+    return ordered[round(share * (len(ordered) - 1))] if ordered else 0.0
+
+
+def percent_within(values: Sequence[float], bound: float) -> float:
+    """Tell how many of all values are at most so large, in percent."""
+    return 100 * bisect_right(sorted(values), bound) / len(values)
+
+
+def ratios(values: Sequence[float], others: Sequence[float]) -> list[float]:
+    """Hold each value against the other one of its round."""
+    return [value / other for value, other in zip(values, others, strict=True)]
 
 
 def quantiles(values: Sequence[float], count: int = 200) -> list[float]:

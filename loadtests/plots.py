@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from math import floor, log10
 
-from loadtests.measures import Bars, Curves, Figure
+from loadtests.measures import Bars, Curves, Figure, at_share
 
 _WIDTH = 720
 _LEFT, _RIGHT = 170, 90
@@ -44,7 +44,7 @@ def _bar(name: str, figure: Figure, number: int, scale: float) -> str:
 
 def _curves(curves: Curves) -> str:
     # What lies beyond the slowest twentieth of anyone would press all the rest to the edge.
-    most = max(_at(samples, 0.95) for samples in curves.samples.values()) or 1
+    most = max(at_share(samples, 0.95) for samples in curves.samples.values()) or 1
     drawn = [
         _curve(name, samples, number, most) for number, (name, samples) in enumerate(curves.samples.items())
     ]
@@ -59,7 +59,7 @@ def _curve(name: str, samples: Sequence[float], number: int, most: float) -> str
         for rank, value in enumerate(sorted(samples))
         if value <= most
     ]
-    label = f"{name}, median {_at(samples, 0.5):.3g}"
+    label = f"{name}, median {at_share(samples, 0.5):.3g}"
     return (
         f'<polyline points="{" ".join(points)}" fill="none" stroke="{_colour(number)}" stroke-width="2"/>'
         + _text(_WIDTH - _RIGHT - 6, _down(0) - 12 - 16 * number, label, "end", _colour(number))
@@ -87,10 +87,6 @@ def _across(value: float, most: float) -> float:
 
 def _down(share: float) -> float:
     return (1 - share) * (_HEIGHT - _BOTTOM - 8) + 8
-
-
-def _at(samples: Sequence[float], share: float) -> float:
-    return sorted(samples)[round(share * (len(samples) - 1))]
 
 
 def _colour(number: int) -> str:

@@ -15,7 +15,18 @@ from statistics import median
 from loadtests.conversations import begin, questions, turn
 from loadtests.holdings import inspecting
 from loadtests.load import Job, LoadFailed
-from loadtests.measures import Bars, Curves, Figure, Plan, Requirement, Result, at_least, at_most, quantiles
+from loadtests.measures import (
+    Bars,
+    Curves,
+    Figure,
+    Plan,
+    Requirement,
+    Result,
+    at_least,
+    at_most,
+    at_share,
+    quantiles,
+)
 from loadtests.processes import running, stopwatch
 from loadtests.servers import CLIENT, OURS, SIMULATOR, Service, service
 
@@ -44,7 +55,6 @@ _STEP_S = 5.0
 _PEAK_S = 10.0
 #: Seconds that an answer may take.
 _PATIENCE_S = 60
-_SHARE = 0.95
 
 
 @dataclass(frozen=True)
@@ -70,11 +80,12 @@ class Step:
 
     def broken(self) -> list[str]:
         """Say what isn't as it should be."""
+        first, token = p95(self.first_ms), p95(self.delays_ms)
         signs = {
             f"{self.failed} answers failed ({self.why})": self.failed > 0,
             f"{len(self.refused_ms)} of {self.asked} were refused": len(self.refused_ms) > 0,
-            f"first tokens came late (95 % within {at(self.first_ms):.0f} ms)": at(self.first_ms) > FIRST_MS,
-            f"tokens came late (95 % within {at(self.delays_ms):.0f} ms)": at(self.delays_ms) > IN_TIME_MS,
+            f"first tokens came late (95 % within {first:.0f} ms)": first > FIRST_MS,
+            f"tokens came late (95 % within {token:.0f} ms)": token > IN_TIME_MS,
         }
         return [sign for sign, shown in signs.items() if shown]
 
@@ -157,20 +168,18 @@ async def _press(on: Service, rate: float, seconds: float) -> Step:
 
 
 def _said(one: Step) -> str:
-    refused = f", {len(one.refused_ms)} refused (95 % within {at(one.refused_ms):.0f} ms)" * bool(
+    refused = f", {len(one.refused_ms)} refused (95 % within {p95(one.refused_ms):.0f} ms)" * bool(
         one.refused_ms
     )
     shares = ", ".join(f"{who} {cores:.0%}" for who, cores in one.cores.items())
     return (
         f"{one.rate:.0f} a second: {one.answered} of {one.asked} answered{refused}, 95 % of first tokens "
-        f"within {at(one.first_ms):.0f} ms, of tokens within {at(one.delays_ms):.0f} ms; {shares}"
+        f"within {p95(one.first_ms):.0f} ms, of tokens within {p95(one.delays_ms):.0f} ms; {shares}"
     )
 
 
-def at(times: Sequence[float], share: float = _SHARE) -> float:
-    """Give the time that such a share of times doesn't exceed."""
-    ordered = sorted(times)
-    return ordered[round(share * (len(ordered) - 1))] if ordered else 0.0
+def p95(times: Sequence[float]) -> float:
+    return at_share(times, 0.95)
 
 
 def evaluate(rounds: Sequence[Round]) -> Result:
@@ -184,8 +193,8 @@ def evaluate(rounds: Sequence[Round]) -> Result:
         "refused at twice what held": Figure(
             "%", [100 * len(one.twice.refused_ms) / one.twice.asked for one in rounds]
         ),
-        "refusing, 95 % within": Figure("ms", [at(one.twice.refused_ms) for one in rounds]),
-        "refusing, half within": Figure("ms", [at(one.twice.refused_ms, 0.5) for one in rounds]),
+        "refusing, 95 % within": Figure("ms", [p95(one.twice.refused_ms) for one in rounds]),
+        "refusing, half within": Figure("ms", [at_share(one.twice.refused_ms, 0.5) for one in rounds]),
         "failed": Figure("", [one.twice.failed + one.back.failed + one.after.failed for one in rounds]),
         **_first_tokens(rounds),
         "first token afterwards, against right before": Figure(
@@ -213,7 +222,7 @@ def _first_tokens(rounds: Sequence[Round]) -> dict[str, Figure]:
         "half of it, when all had ended": [one.after for one in rounds],
     }
     return {
-        f"first token, 95 % within, {when}": Figure("ms", [at(step.first_ms) for step in found])
+        f"first token, 95 % within, {when}": Figure("ms", [p95(step.first_ms) for step in found])
         for when, found in steps.items()
     }
 

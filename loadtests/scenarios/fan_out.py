@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from loadtests.instances import ELSEWHERE, HERE, Instances, instances
 from loadtests.load import Outcome
-from loadtests.measures import Figure, Plan, Requirement, Result, at_most
+from loadtests.measures import Figure, Plan, Requirement, Result, at_most, ratios
 
 RATE = 20
 TOKENS = 200
@@ -54,12 +54,12 @@ async def _measure(on: Instances, readers: int, tokens: int) -> Round:
 
 
 def _evaluate(one: list[Round], many: list[Round]) -> Result:
-    ratios = [with_many.commands / with_one.commands for with_one, with_many in zip(one, many, strict=True)]
+    with_one, with_many = [found.commands for found in one], [found.commands for found in many]
     complete = min(found.complete for found in many)
     figures = {
-        "commands of Redis, one reader on each": Figure("", [found.commands for found in one]),
-        "commands of Redis, all readers": Figure("", [found.commands for found in many]),
-        "commands of Redis, against one reader": Figure("x", ratios),
+        "commands of Redis, one reader on each": Figure("", with_one),
+        "commands of Redis, all readers": Figure("", with_many),
+        "commands of Redis, against one reader": Figure("x", ratios(with_many, with_one)),
     }
     wanted = 2 * READERS
     return Result(

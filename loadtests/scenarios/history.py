@@ -24,7 +24,7 @@ from chatserver.storage.options import DatabaseOptions
 from chatserver.storage.words import sought_in
 from loadtests.filling import File, Fillable, Server
 from loadtests.history import FEW, MANY, Historian, Size, Vocabulary, unique_word
-from loadtests.measures import Curves, Figure, Plan, Requirement, Result, at_most, quantiles
+from loadtests.measures import Curves, Figure, Plan, Requirement, Result, at_most, at_share, quantiles
 from loadtests.processes import busy_seconds, stopwatch
 from tests.harness.postgres import running_postgres
 
@@ -71,13 +71,13 @@ def evaluate(found: Mapping[str, Sequence[Round]]) -> Result:
     plots: list[Curves] = []
     for name, rounds in found.items():
         kinds = {kind: [one.taken[kind] for one in rounds] for kind in rounds[0].taken}
-        p95 = {kind: Figure("ms", [_at(0.95, one) for one in each]) for kind, each in kinds.items()}
-        middle = {kind: Figure("ms", [_at(0.5, one) for one in each]) for kind, each in kinds.items()}
+        p95 = {kind: Figure("ms", [at_share(one, 0.95) for one in each]) for kind, each in kinds.items()}
+        middle = {kind: Figure("ms", [at_share(one, 0.5) for one in each]) for kind, each in kinds.items()}
         for kind in kinds:
             figures[f"{name}, middle of {kind}"] = middle[kind]
             figures[f"{name}, 95 % of {kind}"] = p95[kind]
         figures[f"{name}, processor of the costliest, 95 %"] = Figure(
-            "ms", [max(_at(0.95, used) for used in one.used.values()) for one in rounds]
+            "ms", [max(at_share(used, 0.95) for used in one.used.values()) for one in rounds]
         )
         figures[f"{name}, cores busy with something else"] = Figure("", [one.others for one in rounds])
         slowest = max(p95, key=lambda kind: p95[kind].median)
@@ -96,10 +96,6 @@ def evaluate(found: Mapping[str, Sequence[Round]]) -> Result:
         f"{MESSAGES:,} messages in {MESSAGES // _EACH:,} conversations; read in the server's own process."
     ]
     return Result(requirements, figures, plots, notes)
-
-
-def _at(share: float, milliseconds: Sequence[float]) -> float:
-    return sorted(milliseconds)[round(share * (len(milliseconds) - 1))]
 
 
 @contextmanager
@@ -179,8 +175,9 @@ async def _measure(store: Fillable, longest: str, plan: Plan) -> Round:
         measured = await _read(reads, await store.processes())
     for kind, milliseconds in measured.taken.items():
         plan.tell(
-            f"    {kind}: {_at(0.5, milliseconds):.2f} ms, 95 % within {_at(0.95, milliseconds):.2f} ms, "
-            f"{_at(0.5, measured.used[kind]):.2f} ms of the processor"
+            f"    {kind}: {at_share(milliseconds, 0.5):.2f} ms, "
+            f"95 % within {at_share(milliseconds, 0.95):.2f} ms, "
+            f"{at_share(measured.used[kind], 0.5):.2f} ms of the processor"
         )
     plan.tell(f"    {measured.others:.2f} cores were busy with something else")
     return measured

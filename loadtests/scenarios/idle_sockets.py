@@ -5,12 +5,21 @@ is what the process has grown by, divided by its connections.
 """  # noqa: D400 - it is a question
 
 import asyncio
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from loadtests.conversations import questions
-from loadtests.measures import Bars, Curves, Figure, Plan, Result, at_least, at_most, quantiles
+from loadtests.measures import (
+    Bars,
+    Curves,
+    Figure,
+    Plan,
+    Result,
+    at_least,
+    at_most,
+    percent_within,
+    quantiles,
+)
 from loadtests.memory import memory_bytes, peak_of
 from loadtests.processes import stopwatch
 from loadtests.servers import CLIENT, OURS, SIMULATOR, Service, service
@@ -57,7 +66,7 @@ class Round:
     @property
     def in_time(self) -> float:
         """The share of tokens in time, in percent."""
-        return 100 * bisect_right(sorted(self.delays_ms), IN_TIME_MS) / len(self.delays_ms)
+        return percent_within(self.delays_ms, IN_TIME_MS)
 
 
 async def run(plan: Plan) -> Result:

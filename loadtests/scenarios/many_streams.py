@@ -4,13 +4,12 @@ A thousand people watch their answers at twenty tokens a second, through this se
 only passes the same model server's stream on. A token is in time within 50 ms of leaving the model server.
 """  # noqa: D400 - it is a question
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from statistics import median
 
 from loadtests.bench import NGINX, Demand, bench
 from loadtests.load import LoadFailed, Outcome
-from loadtests.measures import Curves, Figure, Plan, Result, at_least, quantiles
+from loadtests.measures import Curves, Figure, Plan, Result, at_least, at_share, percent_within, quantiles
 from loadtests.servers import CLIENT, OURS, SIMULATOR
 
 #: Tokens a second of each stream.
@@ -109,11 +108,9 @@ def _middle(rounds: Sequence[Outcome]) -> Outcome:
 
 def _in_time(outcome: Outcome) -> float:
     """Give the share of tokens that were in time, in percent."""
-    delays = sorted(outcome.together_us)
-    return 100 * bisect_right(delays, 1000 * IN_TIME_MS) / len(delays)
+    return percent_within(outcome.together_us, 1000 * IN_TIME_MS)
 
 
 def _at(outcome: Outcome, share: float) -> float:
     """Give the delay that such a share of tokens didn't exceed, in milliseconds."""
-    delays = sorted(outcome.together_us)
-    return delays[round(share * (len(delays) - 1))] / 1000
+    return at_share(outcome.together_us, share) / 1000

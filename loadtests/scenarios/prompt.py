@@ -21,7 +21,7 @@ from chatserver.storage.conversations import CreateConversation
 from chatserver.storage.messages import Messages
 from chatserver.storage.records import Counted, Generation, Stored, Transcript
 from chatserver.storage.turns import AcceptTurn, Current
-from loadtests.measures import Curves, Figure, Plan, Result, at_most, quantiles
+from loadtests.measures import Curves, Figure, Plan, Result, at_most, at_share, quantiles
 from loadtests.processes import serving
 from loadtests.talks import WriteTalk, make_talk
 
@@ -62,7 +62,7 @@ class Built:
     tokens: int
 
     def at(self, share: float) -> float:
-        return sorted(self.milliseconds)[round(share * (len(self.milliseconds) - 1))]
+        return at_share(self.milliseconds, share)
 
 
 async def run(plan: Plan) -> Result:

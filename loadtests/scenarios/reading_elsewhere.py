@@ -9,7 +9,7 @@ from statistics import median
 
 from loadtests.instances import ALONE, ELSEWHERE, HERE, REDIS, Instances, instances
 from loadtests.load import Outcome
-from loadtests.measures import Curves, Figure, Plan, Result, at_most, quantiles
+from loadtests.measures import Curves, Figure, Plan, Result, at_most, at_share, quantiles, ratios
 
 RATE = 50
 ANSWERS, TOKENS = 100, 200
@@ -54,13 +54,13 @@ def evaluate(outcomes: Outcomes) -> Result:
     later = {share: _later(elsewhere, here, share) for share in (0.5, 0.99)}
     costs = [one.cpu_us_per_token(HERE) for one in here]
     costs_alone = [one.cpu_us_per_token(ALONE) for one in alone]
-    ratios = [cost / base for cost, base in zip(costs, costs_alone, strict=True)]
+    against_alone = ratios(costs, costs_alone)
     figures = {
         "later elsewhere, middle token": Figure("ms", later[0.5]),
         "later elsewhere, 99 % of tokens": Figure("ms", later[0.99]),
         "processor per token of the owner": Figure("µs", costs),
         "processor per token, alone": Figure("µs", costs_alone),
-        "processor per token of the owner, against alone": Figure("x", ratios),
+        "processor per token of the owner, against alone": Figure("x", against_alone),
         "processor per token of the other": Figure(
             "µs", [one.cpu_us_per_token(ELSEWHERE) for one in elsewhere]
         ),
@@ -73,7 +73,9 @@ def evaluate(outcomes: Outcomes) -> Result:
         [
             at_most("behind a local reader, middle token", MIDDLE_MS, median(later[0.5]), "ms"),
             at_most("behind a local reader, 99 % of tokens", SLOWEST_MS, median(later[0.99]), "ms"),
-            at_most("processor per token of the owner, against alone", MOST_RATIO, median(ratios), "x"),
+            at_most(
+                "processor per token of the owner, against alone", MOST_RATIO, median(against_alone), "x"
+            ),
         ],
         figures,
         [_curves(outcomes)],
@@ -99,5 +101,4 @@ def _later(rounds: Sequence[Outcome], bases: Sequence[Outcome], share: float) ->
 
 def _at(outcome: Outcome, share: float) -> float:
     """Give the delay that such a share of tokens didn't exceed, in milliseconds."""
-    delays = sorted(outcome.delays_us)
-    return delays[round(share * (len(delays) - 1))] / 1000
+    return at_share(outcome.delays_us, share) / 1000

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from loadtests.event_streams import OURS, STARLETTE_BYTES, STARLETTE_EVENTS, path_of
 from loadtests.load import Job, Outcome, put_load, request
-from loadtests.measures import Bars, Figure, Plan, Result, at_most
+from loadtests.measures import Bars, Figure, Plan, Result, at_most, ratios
 from loadtests.processes import serving
 
 STREAMS = 100
@@ -42,16 +42,16 @@ def evaluate(outcomes: Mapping[str, Sequence[Outcome]]) -> Result:
         name: Figure("µs", [one.cpu_us_per_token(_SERVER) for one in rounds])
         for name, rounds in outcomes.items()
     }
-    ratios = {
-        f"{name}, against ours": Figure("x", _ratios(figure.values, costs[OURS].values))
+    against_ours = {
+        f"{name}, against ours": Figure("x", ratios(figure.values, costs[OURS].values))
         for name, figure in costs.items()
         if name != OURS
     }
-    least = min(figure.median for figure in ratios.values())
+    least = min(figure.median for figure in against_ours.values())
     return Result(
         # A response of our own is only worth its lines while it costs less.
         [at_most("our own response, against the cheaper use of sse-starlette", 1, 1 / least, "x")],
-        {**{f"an event, {name}": figure for name, figure in costs.items()}, **ratios},
+        {**{f"an event, {name}": figure for name, figure in costs.items()}, **against_ours},
         [Bars("Processor per event", costs)],
         [
             f"{STREAMS} streams of {TOKENS} tokens at {RATE} a second, each an event of its own.",
@@ -59,7 +59,3 @@ def evaluate(outcomes: Mapping[str, Sequence[Outcome]]) -> Result:
             "sse-starlette has its pings off; its watcher for the server's end can't be.",
         ],
     )
-
-
-def _ratios(values: Sequence[float], others: Sequence[float]) -> list[float]:
-    return [value / other for value, other in zip(values, others, strict=True)]

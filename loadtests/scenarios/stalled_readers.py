@@ -17,7 +17,18 @@ from loadtests.conversations import begin, endless_questions, questions, turn
 from loadtests.holdings import inspecting
 from loadtests.kernel_queues import Fates
 from loadtests.load import LoadFailed
-from loadtests.measures import Bars, Curves, Figure, Plan, Requirement, Result, at_least, at_most, quantiles
+from loadtests.measures import (
+    Bars,
+    Curves,
+    Figure,
+    Plan,
+    Requirement,
+    Result,
+    at_least,
+    at_most,
+    at_share,
+    quantiles,
+)
 from loadtests.memory import memory_bytes
 from loadtests.processes import running, stopwatch
 from loadtests.servers import CLIENT, OURS, SIMULATOR, Service, service
@@ -165,7 +176,7 @@ def value_at(course: Sequence[tuple[float, float]], when: float) -> float:
 
 
 def p99(gaps: Sequence[float]) -> float:
-    return gaps[round(0.99 * (len(gaps) - 1))]
+    return at_share(gaps, 0.99)
 
 
 async def _measure(on: Service, stalled: int) -> Round:

@@ -9,8 +9,19 @@ from statistics import median
 
 from loadtests.bench import DIRECT, NGINX, Demand, bench
 from loadtests.load import Outcome
-from loadtests.measures import Bars, Curves, Figure, Plan, Requirement, Result, at_least, at_most, quantiles
-from loadtests.servers import OURS, SIMULATOR
+from loadtests.measures import (
+    Bars,
+    Curves,
+    Figure,
+    Plan,
+    Requirement,
+    Result,
+    at_least,
+    at_most,
+    quantiles,
+    ratios,
+)
+from loadtests.servers import CLIENT, OURS, SIMULATOR
 
 #: Tokens a second of each stream.
 RATE = 50
@@ -64,7 +75,7 @@ def _token_figures(outcomes: Outcomes) -> dict[str, Figure]:
     return {
         "processor per token": Figure("µs", costs[OURS]),
         "processor per token, nginx": Figure("µs", costs[NGINX]),
-        "processor per token, against nginx": Figure("x", _ratios(costs[OURS], costs[NGINX])),
+        "processor per token, against nginx": Figure("x", ratios(costs[OURS], costs[NGINX])),
         "tokens in a frame of their own": Figure("%", [100 * one.alone_share for one in ours]),
         "on its way": _figure("ms", ours, _delay),
         "on its way, nginx": _figure("ms", nginx, _delay),
@@ -137,7 +148,7 @@ def _notes(outcomes: Outcomes) -> list[str]:
         return f"{median(one.cpu_s[name] / one.seconds for one in rounds):.0%}"
 
     by_way = (
-        f"{way}: client {share('client', rounds)}, simulator {share(SIMULATOR, rounds)}"
+        f"{way}: client {share(CLIENT, rounds)}, simulator {share(SIMULATOR, rounds)}"
         for way, rounds in outcomes.items()
     )
     return [
@@ -156,10 +167,6 @@ def _added(
 ) -> list[float]:
     """Give what a way adds in each round to the direct one."""
     return [value(one) - value(base) for one, base in zip(rounds, direct, strict=True)]
-
-
-def _ratios(values: Sequence[float], others: Sequence[float]) -> list[float]:
-    return [value / other for value, other in zip(values, others, strict=True)]
 
 
 def _figure(unit: str, rounds: Sequence[Outcome], value: Callable[[Outcome], float]) -> Figure:

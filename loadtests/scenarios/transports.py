@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from loadtests.bench import Bench, Demand, bench
-from loadtests.measures import Bars, Figure, Plan, Result, at_most
+from loadtests.measures import Bars, Figure, Plan, Result, at_most, ratios
 from loadtests.processes import stopwatch
 from loadtests.servers import OURS
 from loadtests.socket_client import SocketJob
@@ -55,10 +55,7 @@ async def run(plan: Plan) -> Result:
 
 def evaluate(costs: Mapping[str, Sequence[Cost]]) -> Result:
     processor = {name: Figure("µs", [one.cpu_us for one in rounds]) for name, rounds in costs.items()}
-    ratios = [
-        sockets.cpu_us / events.cpu_us for sockets, events in zip(costs[SOCKETS], costs[EVENTS], strict=True)
-    ]
-    against = Figure("x", ratios)
+    against = Figure("x", ratios(processor[SOCKETS].values, processor[EVENTS].values))
     return Result(
         [at_most("processor per token over a WebSocket, against events", MOST, against.median, "x")],
         {

@@ -1,4 +1,4 @@
-from loadtests.measures import Figure, Result, at_least, at_most, quantiles
+from loadtests.measures import Figure, Result, at_least, at_most, at_share, percent_within, quantiles
 
 
 def test_a_requirement_is_met_up_to_its_bound_and_not_beyond():
@@ -22,6 +22,16 @@ def test_a_result_passes_when_every_requirement_does():
 def test_a_figure_has_its_median_and_spread():
     figure = Figure("ms", [3.0, 1.0, 2.0])
     assert (figure.low, figure.median, figure.high) == (1.0, 2.0, 3.0)
+
+
+def test_a_share_of_all_values_is_at_most_the_one_that_is_given():
+    values = [float(number) for number in range(100, -1, -1)]
+    assert (at_share(values, 0), at_share(values, 0.95), at_share(values, 1)) == (0.0, 95.0, 100.0)
+    assert at_share([], 0.95) == 0
+
+
+def test_what_is_at_the_bound_is_within_it():
+    assert percent_within([4.0, 1.0, 3.0, 2.0], 2) == 50
 
 
 def test_quantiles_keep_the_least_and_the_largest():
