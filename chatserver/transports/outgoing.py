@@ -138,6 +138,9 @@ class Outgoing:
 
     def _ring(self, name: str) -> None:
         """Take note of news; called in the middle of an append."""
+        if name not in self._sources:
+            # It was left in the middle of a read that found more to read.
+            return
         self._news[name] = None
         if self._outlet is None:
             self._bell.ring()

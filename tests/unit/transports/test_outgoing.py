@@ -163,6 +163,29 @@ async def test_nothing_comes_of_what_was_left() -> None:
     writing.cancel()
 
 
+@pytest.mark.parametrize("short", [False, True], ids=["by messages", "the short way"])
+async def test_a_source_that_tells_of_news_after_it_was_left_disturbs_nobody(short) -> None:
+    line, feed, told = Line(), begun("gen_1"), []
+    outgoing = Outgoing(10, line if short else None)
+
+    def watched(on_news) -> GenerationSource:
+        told.append(on_news)
+        return GenerationSource(begun("gen_2"), START, on_news)
+
+    writing = await written(outgoing, line)
+    outgoing.follow("gen_1", from_start(feed))
+    outgoing.follow("gen_2", watched)
+    outgoing.leave("gen_2")
+    told[0]()
+    await settle()
+    say(feed, "heard")
+    await settle()
+    assert line.kinds == ["started", "delta"]
+    assert not writing.done()
+    writing.cancel()
+    outgoing.close()
+
+
 async def test_what_has_ended_is_left_by_itself() -> None:
     outgoing, line, feed = Outgoing(10), Line(), begun("gen_1")
     writing = await written(outgoing, line)
