@@ -98,7 +98,7 @@ class OllamaClient:
                         await exchange.complete
                         if status != httpx.codes.OK:
                             raise _refusal(status, bytes(exchange.refusal))
-            answer.finish()
+                        answer.finish()
         except TimeoutError as error:
             if answer.done is None:
                 raise (Stalled if silence.broken else FirstTokenTimeout) from error

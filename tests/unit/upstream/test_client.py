@@ -239,6 +239,22 @@ async def test_what_came_while_this_process_stood_still_ends_the_silence(first) 
         assert isinstance(await asking, Done)
 
 
+async def test_an_answer_that_is_one_line_without_a_break_leaves_no_deadline_behind() -> None:
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, failure: failures.append(failure))
+    whole = chunk(orjson.dumps({"message": {"content": "Hi"}, "done": True}))
+    async with scripted(OK, whole, END) as server:
+        ended, text = await asked(server.url)
+        moved = loop_time()
+        # Once for each look.
+        for _ in range(2):
+            moved.passes(2 * PATIENT.between_tokens)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+    assert (ended, text) == (Done("", Usage(0, 0), {}), "Hi")
+    assert failures == []
+
+
 async def test_an_endless_line_is_refused_before_it_fills_the_memory() -> None:
     endless = [chunk(b"x" * 1_000_000)] * 6
     async with scripted(OK, says("Hi"), *endless, Pause()) as server:
