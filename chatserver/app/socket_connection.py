@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
@@ -45,6 +46,20 @@ class SocketConnection(WebSocketsSansIOProtocol):
             if self.transport.is_closing():
                 return
             super().data_received(data[at : at + _SLICE])
+
+    async def send(self, message: Any) -> None:
+        try:
+            await super().send(message)
+        except RuntimeError:
+            if not self.close_sent:
+                raise
+            # The application can't know of a close that wasn't its own; nobody listens to it any more.
+            raise ClientDisconnected from None
+
+    def handle_close(self, event: Frame) -> None:
+        super().handle_close(event)
+        # It has been answered. While the answer waits for a peer that doesn't read, a shutdown says no more.
+        self.close_sent = True
 
     def handle_ping(self) -> None:
         if not self._floods():

@@ -1,12 +1,19 @@
 """How a WebSocket ends whose peer breaks the protocol, over real sockets."""
 
+import asyncio
+import socket as sockets
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import orjson
 import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 from websockets.frames import Opcode
+from websockets.protocol import State
 
+from chatserver.access.visitors import LOCAL
+from chatserver.app.socket_connection import SocketConnection
 from tests.harness.raw import RawSocket, raw, raw_socket, request
 from tests.unit.app.test_connection import figure
 from tests.unit.app.test_serve import Serving, serving
@@ -99,3 +106,49 @@ async def test_who_says_nothing_after_the_close_is_cut(served, monkeypatch) -> N
     async with raw_socket(address(served)) as opened:
         opened.say(Opcode.TEXT, b"\xff")
         assert (await opened.raw.rest())[:4] == b"\x88\x02\x03\xef"
+
+
+def _narrow(plain: sockets.socket) -> None:
+    plain.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
+
+
+@asynccontextmanager
+async def stalled(served: Serving) -> AsyncIterator[tuple[RawSocket, SocketConnection]]:
+    """Give a peer that has stopped reading, and the server's side of it, which can't write any more."""
+    generation = await served.works.accept("[[tokens=2000]]", principal=LOCAL)
+    await served.works.ended(generation)
+    async with raw_socket(address(served), _narrow) as opened:
+        opened.raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        here = opened.raw.writer.get_extra_info("sockname")
+        (connection,) = [one for one in served.server.server_state.connections if one.client == here]
+        assert isinstance(connection, SocketConnection)
+        async with asyncio.timeout(5):
+            while connection.writable.is_set():
+                opened.text(orjson.dumps({"type": "subscribe", "generation": generation}).decode())
+                await asyncio.sleep(0.001)
+        yield opened, connection
+
+
+async def closing(connection: SocketConnection) -> None:
+    async with asyncio.timeout(5):
+        while connection.conn.state is State.OPEN:  # noqa: ASYNC110 - nobody is told of it
+            await asyncio.sleep(0.001)
+
+
+async def test_a_peer_that_reads_on_and_breaks_the_protocol_at_once_is_no_failure_of_ours(served) -> None:
+    with capture_logs() as lines:
+        async with stalled(served) as (opened, connection):
+            # Who writes is awake when the close goes out.
+            connection.resume_writing()
+            connection.data_received(b"\x88\x81\0\0\0\0x")
+            opened.raw.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            assert await opened.close_code() == 1002
+    assert [line for line in lines if line["log_level"] == "error"] == []
+
+
+async def test_a_peer_that_closes_and_doesnt_read_on_holds_up_no_shutdown(tmp_path) -> None:
+    async with serving(tmp_path, server__grace_s=0.0) as one, stalled(one) as (opened, connection):
+        opened.say(Opcode.CLOSE, b"\x03\xe8")
+        await closing(connection)
+        one.server.stop()
+        await one.over()
