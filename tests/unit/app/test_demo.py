@@ -1,11 +1,12 @@
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 
 import pytest
 
 from chatserver.app import demo
 from chatserver.app.demo import Demo
-from chatserver.app.listening import listen
+from chatserver.app.listening import address_of
 from chatserver.upstream.client import Deadlines, OllamaClient
 from chatserver.upstream.fleet import Fleet
 from chatserver.upstream.simulator import SimulatorOptions, serve_simulator
@@ -20,9 +21,10 @@ def _look_often(monkeypatch) -> None:
 
 
 async def test_a_simulated_model_stands_in_until_a_real_one_answers() -> None:
-    listener = listen("127.0.0.1", 0)
-    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    listener.close()
+    # Nobody else gets the port before somebody listens there.
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    address = address_of(held)
     async with (
         OllamaClient(address, DEADLINES) as real,
         AsyncExitStack() as later,
@@ -34,8 +36,7 @@ async def test_a_simulated_model_stands_in_until_a_real_one_answers() -> None:
         watching = asyncio.create_task(stand_in.watch())
         await asyncio.sleep(0.01)
         assert fleet.simulated
-        port = int(address.rpartition(":")[2])
-        await later.enter_async_context(serve_simulator(SimulatorOptions(), listen("127.0.0.1", port)))
+        await later.enter_async_context(serve_simulator(SimulatorOptions(), held))
         async with asyncio.timeout(5):
             while fleet.simulated:  # noqa: ASYNC110 - a fleet tells nobody
                 await asyncio.sleep(0.001)

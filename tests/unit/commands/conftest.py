@@ -1,9 +1,12 @@
 import socket
+from collections.abc import Iterator
 
 import pytest
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return listening.getsockname()[1]
+def silent_port() -> Iterator[int]:
+    """A port where nobody listens, and that nobody else on this machine gets meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]

@@ -130,16 +130,16 @@ def test_an_ollama_without_models_is_told(ollama) -> None:
     assert checks.check_ollama(url, settings()).remedy == "Fetch one there: ollama pull NAME."
 
 
-def test_an_ollama_that_is_not_there_is_told(free_port) -> None:
-    finding = checks.check_ollama(f"http://127.0.0.1:{free_port}", settings())
+def test_an_ollama_that_is_not_there_is_told(silent_port) -> None:
+    finding = checks.check_ollama(f"http://127.0.0.1:{silent_port}", settings())
     assert "can't be reached" in finding.found
     assert "CHATSERVER_OLLAMA_URLS" in finding.remedy
 
 
-def test_a_port_is_free_or_it_is_told_what_to_do(free_port) -> None:
-    assert checks.check_port("127.0.0.1", free_port).good
-    with socket.create_server(("127.0.0.1", free_port)):
-        finding = checks.check_port("127.0.0.1", free_port)
+def test_a_port_is_free_or_it_is_told_what_to_do() -> None:
+    assert checks.check_port("127.0.0.1", 0).good
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        finding = checks.check_port("127.0.0.1", listening.getsockname()[1])
     assert "another port with CHATSERVER_SERVER__PORT" in finding.remedy
 
 

@@ -4,10 +4,10 @@ from chatserver.__main__ import main
 
 
 def test_a_failed_check_is_told_with_what_to_do_and_exit_code_1(
-    capsys, monkeypatch, tmp_path, free_port
+    capsys, monkeypatch, tmp_path, silent_port
 ) -> None:
     monkeypatch.setenv("CHATSERVER_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("CHATSERVER_OLLAMA_URLS", f"http://127.0.0.1:{free_port}")
+    monkeypatch.setenv("CHATSERVER_OLLAMA_URLS", f"http://127.0.0.1:{silent_port}")
     monkeypatch.setenv("CHATSERVER_SERVER__PORT", "0")
     assert main(["doctor"]) == 1
     shown = capsys.readouterr().out

@@ -35,9 +35,8 @@ def test_what_the_simulator_refuses_is_told(capsys) -> None:
     assert capsys.readouterr().err.startswith("chatserver: rate must be above 0")
 
 
-def test_a_port_in_use_is_told(capsys, free_port) -> None:
-    with socket.create_server(("127.0.0.1", free_port)):
-        assert main(["simulate-ollama", "--port", str(free_port)]) == 2
-    assert capsys.readouterr().err.startswith(
-        f"chatserver: 127.0.0.1 port {free_port} can't be listened on: "
-    )
+def test_a_port_in_use_is_told(capsys) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        assert main(["simulate-ollama", "--port", str(port)]) == 2
+    assert capsys.readouterr().err.startswith(f"chatserver: 127.0.0.1 port {port} can't be listened on: ")
