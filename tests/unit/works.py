@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
+from math import inf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -242,8 +243,13 @@ class Works:
         try:
             for _ in range(count):
                 assert await asyncio.to_thread(begun.acquire, timeout=PATIENCE)
-            # Whoever waits for one of them gives up soon.
-            with patch.object(database, "_read_wait_s", 0.02):
+            with (
+                # Whoever waits for one of them gives up soon.
+                patch.object(database, "_read_wait_s", 0.02),
+                # Glances need none of them, however slow a busy machine made one of them.
+                patch.object(sqlite, "_LONG_GLANCE_S", inf),
+                patch.object(database._backend._glances, "_rests_until", 0.0),
+            ):
                 yield
         finally:
             go.set()
