@@ -1,4 +1,4 @@
-"""A running service, and a Chromium for people who look at its page."""
+"""A running service, and a Chromium for people who look at its page: one of each for all tests."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -22,7 +22,7 @@ def page_built() -> None:
     build_page()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def service(page_built: None, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     # Slow enough to be interrupted, fast enough for a test; one answer at a time, so that others wait.
     settings = {"ollama.slots": 1}
@@ -30,13 +30,13 @@ async def service(page_built: None, tmp_path_factory: pytest.TempPathFactory) ->
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright, launched(playwright) as browser:
         yield browser
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def visit(browser: Browser, service: Service) -> AsyncIterator[Visit]:
     async with AsyncExitStack() as stack:
 

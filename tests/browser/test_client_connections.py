@@ -16,7 +16,7 @@ from tests.harness.proxy import Proxy, proxy_to
 from tests.harness.service import Service, service_of
 from tests.harness.site import Site, site_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def site() -> Iterator[Site]:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service(
     page_built: None, site: Site, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Service]:

@@ -14,7 +14,7 @@ from tests.harness.npm import FRONTEND
 from tests.harness.service import Service, service_of
 from tests.harness.site import Site, site_of
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 #: Where the examples expect the server.
@@ -29,7 +29,7 @@ def site() -> AsyncIterator[Site]:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service(
     page_built: None, site: Site, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Service]:
@@ -39,7 +39,7 @@ async def service(
         yield running
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def open_example(browser: Browser, service: Service, site: Site) -> AsyncIterator[Open]:
     async with AsyncExitStack() as stack:
 

@@ -7,7 +7,7 @@ from tests.browser.conftest import Visit
 from tests.browser.person import PATIENCE_MS, SOCKETS
 from tests.harness.service import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LONG = "Write 200 words about the sea"
 #: Goes on until somebody stops it, however slow the machine.

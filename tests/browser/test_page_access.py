@@ -10,7 +10,7 @@ from tests.browser.conftest import Visit
 from tests.browser.person import PATIENCE_MS, Person
 from tests.harness.npm import FRONTEND
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AXE = FRONTEND / "node_modules" / "axe-core" / "axe.min.js"
 RICH = "Some Python code, a table and three tips as a list."

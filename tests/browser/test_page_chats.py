@@ -6,7 +6,7 @@ from playwright.async_api import Locator, expect
 from tests.browser.conftest import Visit
 from tests.browser.person import PATIENCE_MS, Person
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_an_answer_made_anew_stands_beside_the_first_and_arrows_lead_between_them(visit: Visit) -> None:

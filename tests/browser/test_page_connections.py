@@ -11,12 +11,12 @@ from tests.browser.person import PATIENCE_MS, SOCKETS, Person
 from tests.harness.proxy import Proxy, proxy_to
 from tests.harness.service import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LONG = "Write 300 words about the sea"
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def proxy(service: Service) -> AsyncIterator[Proxy]:
     async with proxy_to(service.url, blocks_websockets=True) as proxy:
         yield proxy

@@ -9,7 +9,7 @@ from tests.browser.conftest import Visit
 from tests.browser.person import Person
 from tests.browser.scripted import SCRIPTED
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TEXT = r"""# One
 

@@ -5,7 +5,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 #: Tells what the page's policy had to stop: nothing may get that far.
 POLICY = """

@@ -14,7 +14,7 @@ from tests.browser.conftest import Visit
 from tests.browser.person import PATIENCE_MS, Person
 from tests.browser.scripted import SCRIPTED
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LINES = 5_000
 #: As many as come between two frames at 200 a second: a busy machine has fewer frames, and no more in each.
