@@ -7,7 +7,7 @@ import pytest
 import structlog
 from pydantic import BaseModel
 
-from chatserver.telemetry import set_up_logging
+from chatserver.telemetry.logs import set_up_logging
 
 
 class Terminal(io.StringIO):

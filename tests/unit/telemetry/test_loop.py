@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from chatserver.telemetry import LoopLag
+from chatserver.telemetry.loop import LoopLag
 
 
 async def test_the_lag_is_what_was_slept_beyond_the_interval() -> None:

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from chatserver.telemetry import Lane, Metrics
+from chatserver.telemetry.metrics import Lane, Metrics
 
 
 @pytest.fixture

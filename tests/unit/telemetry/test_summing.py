@@ -1,6 +1,6 @@
 from prometheus_client.parser import text_string_to_metric_families
 
-from chatserver.telemetry import Lane, Metrics
+from chatserver.telemetry.metrics import Lane, Metrics
 from chatserver.telemetry.summing import Figures, figures_of, lasting, rendered, total
 
 
