@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.processes import Child, serving
+from tests.harness.processes import environment_of
 
 #: The processes, by the names under which figures call them.
 OURS, SIMULATOR, CLIENT = "chatserver", "simulator", "client"
@@ -73,7 +74,4 @@ def chatserver(
     data: Path, upstream: str, settings: Mapping[str, Any]
 ) -> AbstractAsyncContextManager[tuple[Child, str]]:
     given = {**_SETTINGS, "server.data_dir": data, "ollama.urls": f"http://{upstream}", **settings}
-    environment = {
-        f"CHATSERVER_{name.replace('.', '__').upper()}": str(value) for name, value in given.items()
-    }
-    return serving("chatserver", "serve", "--port", "0", environment=environment)
+    return serving("chatserver", "serve", "--port", "0", environment=environment_of(given))

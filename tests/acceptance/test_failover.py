@@ -9,13 +9,12 @@ import pytest_asyncio
 from tests.harness.client import Client, client_of
 from tests.harness.processes import Process, running, server, simulator, simulator_stats
 from tests.harness.readers import read_whole
-from tests.harness.service import UNLIMITED, Service
+from tests.harness.service import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _LONGEST_S = 1.0
 SETTINGS = {
-    **UNLIMITED,
     "server.grace_s": 1,
     "ollama.slots": 2,
     "ollama.model": "sim-chat",

@@ -29,7 +29,7 @@ from tests.harness.readers import (
     read_whole,
 )
 from tests.harness.received import Frame, Received
-from tests.harness.service import UNLIMITED, Service
+from tests.harness.service import Service
 from tests.harness.websocket import Socket, socket
 
 _EACH = 50
@@ -53,7 +53,7 @@ _CUT: Mapping[Transport, object] = {
 async def _service(data_dir: Path, **settings: object) -> AsyncIterator[Service]:
     """Run a server that the test itself brings to its end."""
     slots = 2 * _EACH + 1
-    given: Mapping[str, object] = {"server.grace_s": _GRACE_S, "ollama.slots": slots, **UNLIMITED, **settings}
+    given: Mapping[str, object] = {"server.grace_s": _GRACE_S, "ollama.slots": slots, **settings}
     async with (
         running(simulator("--rate", str(_RATE), "--parallel", str(slots))) as model_server,
         running(server(data_dir, model_server.url, given)) as process,

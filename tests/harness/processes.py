@@ -158,6 +158,7 @@ def server(
     given = {
         "ollama.urls": upstream,
         "server.data_dir": data_dir,
+        "log.format": "json",
         # The model gets only what a test asks it, except where titles are the test.
         "housekeeping.titles": False,
         # Tests send as one user what many would; those about limits set their own.
@@ -166,10 +167,12 @@ def server(
         "limits.outstanding_per_user": 1_000_000,
         **(settings or {}),
     }
-    environment = {
-        f"CHATSERVER_{name.replace('.', '__').upper()}": str(value) for name, value in given.items()
-    }
-    return Process(["serve", "--port", str(port)], {**environment, "CHATSERVER_LOG__FORMAT": "json"})
+    return Process(["serve", "--port", str(port)], environment_of(given))
+
+
+def environment_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Write settings as a server reads them from its environment."""
+    return {f"CHATSERVER_{name.replace('.', '__').upper()}": str(value) for name, value in settings.items()}
 
 
 def on_postgres(address: str) -> dict[str, str]:

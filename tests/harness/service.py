@@ -16,12 +16,6 @@ from tests.harness.processes import Process, running, server, simulator, simulat
 EMBEDDER = "https://chat.example.org"
 HEARTBEAT_S = 0.3
 
-#: Tests ask more in a minute than people do.
-UNLIMITED: Mapping[str, Any] = {
-    "limits.messages_per_minute": 1_000_000,
-    "limits.outstanding_per_user": 1_000_000,
-    "limits.per_address_per_minute": 1_000_000,
-}
 #: Seconds that answers and readers get when the server is told to stop; tests leave none that matter.
 _GRACE_S = 0.1
 
@@ -51,7 +45,7 @@ async def service_of(
 ) -> AsyncIterator[Service]:
     """Run both; in the end the server stops as it is told to, and has nothing to complain about."""
     async with running(simulator(*simulator_options)) as model_server:
-        given = {"server.grace_s": _GRACE_S, **UNLIMITED, **settings}
+        given = {"server.grace_s": _GRACE_S, **settings}
         async with running(server(data_dir, model_server.url, given)) as process:
             async with client_of(process.url) as client:
                 yield Service(process, [model_server], client)
