@@ -45,14 +45,15 @@ def main() -> int:
 
 
 def _arguments() -> Namespace:
-    parser = ArgumentParser(prog="python -m tests.chaos.long", description=__doc__)
-    parser.add_argument("--faults", type=int, default=300, help="how many (300)")
-    parser.add_argument("--minutes", type=float, default=600, help="begin no further fault after so many")
-    parser.add_argument("--instances", type=int, default=3, choices=range(2, 5), help="how many (3)")
-    parser.add_argument("--seed", type=int, default=random.randrange(2**32), help="to have a run again")
-    parser.add_argument("--only", default="", metavar="WORDS", help="only faults whose name has these words")
-    parser.add_argument("--logs", type=Path, metavar="FOLDER", help="where to keep what the instances said")
-    parser.add_argument("--keep", action="store_true", help=f"keep the result in {_KEPT.name}")
+    parser = ArgumentParser(prog="python -m tests.chaos.long", description="Let faults fall, and report.")
+    add = parser.add_argument
+    add("--faults", metavar="N", type=int, default=300, help="how many (%(default)s)")
+    add("--minutes", metavar="N", type=float, default=600, help="begin none after so many (%(default)s)")
+    add("--instances", type=int, default=3, choices=range(2, 5), help="how many (%(default)s)")
+    add("--seed", metavar="S", type=int, default=random.randrange(2**32), help="that of a run to have again")
+    add("--only", metavar="WORDS", default="", help="only faults whose name has these words")
+    add("--logs", metavar="FOLDER", type=Path, help="where to keep what the instances said")
+    add("--keep", action="store_true", help=f"keep the result in {_KEPT.parent.name}/{_KEPT.name}")
     return parser.parse_args()
 
 
