@@ -82,10 +82,10 @@ class Postgres:
                 cwd=self._folder,
                 **self._as_account(),
             )
-        deadline = _START_S * 10
+        tenths = _START_S * 10
         while self._run("pg_isready", "-q", "-h", str(self._folder), "-p", str(self._port)).returncode:
-            deadline -= 1
-            assert deadline, (self._folder / "log").read_text()
+            tenths -= 1
+            assert tenths, (self._folder / "log").read_text()
             assert self._process.poll() is None, (self._folder / "log").read_text()
             _wait_a_little(self._process)
 
