@@ -22,7 +22,8 @@ from loadtests.recording import Read, socket_tokens_of
 _AT_ONCE = 100
 #: Seconds for a handshake on a busy machine.
 _HANDSHAKE_S = 30
-_LEAST_PAYLOAD_LENGTH = 126
+#: From this length on a frame tells its length in two more bytes.
+_LONG = 126
 _END = b'"type":"end"'
 #: A server's ping has four bytes. JSON never holds a byte 4, so no text is taken for one.
 _PING, _PING_LENGTH = b"\x89\x04", 6
@@ -92,9 +93,7 @@ def text_frame(text: str) -> bytes:
     """Write a message as a client does, masked with zeros."""
     payload = text.encode()
     length = len(payload)
-    head = (
-        bytes([0x81, 0x80 | length]) if length < _LEAST_PAYLOAD_LENGTH else b"\x81\xfe" + length.to_bytes(2)
-    )
+    head = bytes([0x81, 0x80 | length]) if length < _LONG else b"\x81\xfe" + length.to_bytes(2)
     return head + b"\0\0\0\0" + payload
 
 
