@@ -180,8 +180,7 @@ class StoredLog(TokenLog):
         super().__init__()
         self._final = final
         self.begin(final.epoch, 0)
-        for piece in pieces:
-            self.add(piece)
+        self.add(*pieces)
 
     @property
     def position(self) -> Position:
