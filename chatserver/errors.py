@@ -5,11 +5,11 @@ ChatserverError
 │   ├── MalformedRequest · Unsupported · Invalid ─ MalformedPosition, ContextTooLong
 │   ├── Unauthenticated · Forbidden ─ ForeignOrigin, ForeignHost
 │   ├── NotFound · MethodNotAllowed · RequestTimeout · PayloadTooLarge ─ HeadTooLarge
-│   ├── Conflict ─ TurnInProgress, NothingToRegenerate, NotFailed, KeyReused
+│   ├── Conflict ─ TurnInProgress, ModelChanged, NothingToRegenerate, NotFailed, KeyReused
 │   ├── PreconditionFailed
 │   └── TooMany
-├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining, StoreUnavailable ─
-│                         StoreInDoubt, BackplaneUnavailable
+├── Unavailable           not now; nothing was stored; worth another try ─ Full, Draining,
+│                         BackplaneUnavailable, StoreUnavailable ─ StoreInDoubt
 ├── UpstreamError         what a model server did to a generation ─ Unreachable, ModelNotFound,
 │                         BadUpstreamRequest, UpstreamBusy, FirstTokenTimeout, Stalled, BadUpstreamData,
 │                         NoDone
