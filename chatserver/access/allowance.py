@@ -46,10 +46,14 @@ class Windows:
         return 0.0 if len(times) < most else times[-most] + self._seconds - now
 
     def count(self, name: str, now: float) -> None:
-        self._times.setdefault(name, deque()).append(now)
+        times = self._times.get(name)
+        if times is None:
+            # Older ones decide nothing. While Redis counts, nobody waits here, so none of them would go.
+            times = self._times[name] = deque(maxlen=self.most)
+            if len(self._times) > _WINDOWS:
+                self._times.popitem(last=False)
+        times.append(now)
         self._times.move_to_end(name)
-        if len(self._times) > _WINDOWS:
-            self._times.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,15 @@ def test_no_minute_has_more_than_allowed_and_waiting_as_told_is_enough(most, pau
     assert all(in_a_minute <= most for in_a_minute in sliding(counted, 60))
 
 
+def test_what_others_have_allowed_takes_no_more_room_than_a_window_needs() -> None:
+    windows = Windows(3)
+    for second in range(1_000):
+        windows.count("alice", second)
+    assert list(windows._times["alice"]) == [997, 998, 999]
+    assert windows.wait("alice", 999) == 58
+    assert windows.wait("alice", 999, most=1) == 60
+
+
 def test_one_persons_messages_are_nobody_elses(clock) -> None:
     allowances = Allowances(clock, per_user=2, per_address=100)
     alice, bob = Caller(ALICE, "10.0.0.1"), Caller(Principal("default", "bob"), "10.0.0.1")
