@@ -93,7 +93,8 @@ class Allowances:
         now = self._clock.now()
         kept = (self._users, self._addresses)
         for windows, allowance in zip(kept, self.of(caller), strict=True):
-            wait = windows.wait(allowance.name, now, math.ceil(allowance.most / sharers))
+            # Nobody seems to live where the store was slow for a whole lease; this one does.
+            wait = windows.wait(allowance.name, now, math.ceil(allowance.most / max(1, sharers)))
             if wait > 0:
                 raise allowance.refusal(wait)
         self.note(caller)

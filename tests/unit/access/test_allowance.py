@@ -127,3 +127,10 @@ def test_while_instances_count_apart_each_has_its_part(clock) -> None:
         allowances.take(caller, sharers=2)
     assert raised.value.facts["retry_after"] == 40
     assert taken(allowances, caller)
+
+
+def test_an_instance_that_sees_nobody_live_counts_for_itself(clock) -> None:
+    allowances = Allowances(clock, per_user=1, per_address=100)
+    allowances.take(Caller(ALICE, "a"), sharers=0)
+    with pytest.raises(TooMany):
+        allowances.take(Caller(ALICE, "a"), sharers=0)
