@@ -73,15 +73,18 @@ class Runner:
     async def _ended_anyhow(self, job: Job) -> AsyncIterator[None]:
         """Whatever of ours fails, a job that is still ours comes to an end: its readers wait for that."""
         try:
-            yield
+            try:
+                yield
+            except (StaleEpoch, NotFound):
+                raise
+            except Exception:
+                log.exception("run_failed")
+                await self._end_after_failure(job)
         except StaleEpoch:
             job.fenced = True
             raise
         except NotFound:
             self.endings.end_deleted(job)
-        except Exception:
-            log.exception("run_failed")
-            await self._end_after_failure(job)
 
     async def _end_after_failure(self, job: Job) -> None:
         """End it with the text so far; while the store refuses even that, try again, ever more rarely."""
@@ -92,10 +95,8 @@ class Runner:
                 # What was asked for is no interruption, whatever else went wrong.
                 interrupted = Outcome(Reason.INTERRUPTED, fault=_OUR_FAULT)
                 await self.endings.end(job, Outcome(job.stopped) if job.stopped else interrupted)
-            except StaleEpoch:
+            except (StaleEpoch, NotFound):
                 raise
-            except NotFound:
-                self.endings.end_deleted(job)
             except Exception:
                 log.exception("end_failed")
                 await asyncio.sleep(pause)

@@ -82,6 +82,19 @@ async def test_while_the_store_refuses_every_end_readers_wait_and_the_model_is_f
     await check_interrupted(works, generation)
 
 
+async def test_what_somebody_else_has_claimed_before_its_end_was_taken_is_let_go(tmp_path) -> None:
+    async with working(tmp_path) as works:
+        with refusing(works, "completed", "failed") as lines:
+            generation = await works.accept("[[tokens=4]]")
+            await refused(lines, ends=1)
+            with closing(sqlite3.connect(works.folder / "chatserver.db")) as other, other:
+                other.execute("UPDATE generations SET epoch = epoch + 1, owner = 'another'")
+            await works.idle()
+        assert (await works.record(generation)).status is Status.RUNNING
+    assert {"event": "fenced", "generation": generation, "log_level": "info"} in lines
+    assert "run_died" not in errors(lines)
+
+
 async def test_what_can_not_be_claimed_is_interrupted_once_it_can(works) -> None:
     running, waiting = await works.accept("[[fault=stall]]"), await works.accept()
     with refusing(works, "running") as lines:
