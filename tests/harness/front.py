@@ -83,8 +83,12 @@ async def _running(program: str, *arguments: str | Path) -> AsyncIterator[None]:
     finally:
         if process.returncode is None:
             process.terminate()
-        async with asyncio.timeout(_END_S):
-            await process.wait()
+        try:
+            async with asyncio.timeout(_END_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            raise
 
 
 def _program(name: str) -> str:
