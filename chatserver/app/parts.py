@@ -31,7 +31,7 @@ from chatserver.storage.folder import DataFolder
 from chatserver.storage.instances import Instances
 from chatserver.storage.probes import Probes
 from chatserver.storage.serving_lock import ServingLock
-from chatserver.telemetry.metrics import Lane, Metrics
+from chatserver.telemetry.metrics import LaneFigures, Metrics
 from chatserver.transports.readers import Readers
 from chatserver.upstream.client import Deadlines, OllamaClient
 from chatserver.upstream.fleet import Fleet
@@ -221,5 +221,5 @@ async def _open_fleet(stack: AsyncExitStack, settings: Settings, clock: Clock) -
     return Fleet(clients, ollama.model, clock.now)
 
 
-def _lanes(engine: Engine) -> dict[str, Lane]:
-    return {lane: Lane(depth, age) for lane, (depth, age) in engine.lanes().items()}
+def _lanes(engine: Engine) -> dict[str, LaneFigures]:
+    return {lane: LaneFigures(depth, age) for lane, (depth, age) in engine.lanes().items()}

@@ -33,7 +33,7 @@ _COMMIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
 _COMMIT_WRITES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
-class Lane(NamedTuple):
+class LaneFigures(NamedTuple):
     """What one class of work (interactive, background) looks like in the queue."""
 
     depth: int
@@ -154,7 +154,7 @@ class Metrics:
         self._commit_writes.observe(writes)
         self._commit_seconds.observe(seconds)
 
-    def watch_queue(self, source: Callable[[], Mapping[str, Lane]]) -> None:
+    def watch_queue(self, source: Callable[[], Mapping[str, LaneFigures]]) -> None:
         """Ask `source` for the queue's state, by class, whenever figures are read."""
         self._watched.queue = source
 
@@ -186,7 +186,7 @@ class _Watched(Collector):
     """What is cheaper to ask for at each reading than to keep up to date."""
 
     def __init__(self) -> None:
-        self.queue: Callable[[], Mapping[str, Lane]] = dict
+        self.queue: Callable[[], Mapping[str, LaneFigures]] = dict
         self.generations: Callable[[], Mapping[str, int]] = dict
         self.slots: Callable[[], int] = int
         self.sockets: Callable[[], int] = int

@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from chatserver.telemetry.metrics import Lane, Metrics
+from chatserver.telemetry.metrics import LaneFigures, Metrics
 
 
 @pytest.fixture
@@ -67,14 +67,14 @@ def test_times_and_sizes_fall_into_buckets(metrics: Metrics) -> None:
 
 
 def test_the_queue_is_asked_whenever_figures_are_read(metrics: Metrics) -> None:
-    lanes = {"interactive": Lane(depth=2, oldest_age_s=1.5)}
+    lanes = {"interactive": LaneFigures(depth=2, oldest_age_s=1.5)}
     statuses = {"running": 4}
     metrics.watch_queue(lambda: lanes)
     metrics.watch_generations(lambda: statuses)
     assert value(metrics, "queue_depth", **{"class": "interactive"}) == 2
     assert value(metrics, "queue_oldest_age_seconds", **{"class": "interactive"}) == 1.5
     assert value(metrics, "generations", status="running") == 4
-    lanes["interactive"] = Lane(depth=0, oldest_age_s=0)
+    lanes["interactive"] = LaneFigures(depth=0, oldest_age_s=0)
     statuses["running"] = 5
     assert value(metrics, "queue_depth", **{"class": "interactive"}) == 0
     assert value(metrics, "generations", status="running") == 5

@@ -1,6 +1,6 @@
 from prometheus_client.parser import text_string_to_metric_families
 
-from chatserver.telemetry.metrics import Lane, Metrics
+from chatserver.telemetry.metrics import LaneFigures, Metrics
 from chatserver.telemetry.summing import Figures, figures_of, lasting, rendered, total
 
 
@@ -10,7 +10,7 @@ def process(*, accepted: int, waiting: int, oldest_s: float, lags: tuple[float, 
         metrics.accepted("interactive")
     for lag in lags:
         metrics.loop_lag(lag)
-    metrics.watch_queue(lambda: {"interactive": Lane(waiting, oldest_s)})
+    metrics.watch_queue(lambda: {"interactive": LaneFigures(waiting, oldest_s)})
     return figures_of(metrics.registry)
 
 
