@@ -42,14 +42,14 @@ def make_prompts(settings: Settings, store: Store, fleet: Fleet, measures: Measu
     )
 
 
-def make_engine(  # noqa: PLR0917 - the parts it is made of
+def make_engine(
     settings: Settings,
     store: Store,
+    *,
     prompts: Prompts,
     peers: Peers,
     clock: Clock,
     metrics: Metrics,
-    *,
     patience: Patience,
     templates: Templates,
 ) -> Engine:

@@ -120,7 +120,14 @@ async def assemble(settings: Settings) -> AsyncIterator[Parts]:
         templates = Templates(fleet, Probes(store.database), store.writer, clock)
         patience, readers = Patience(clock), Readers(settings.limits.connections, metrics)
         engine = make_engine(
-            settings, store, prompts, peers, clock, metrics, patience=patience, templates=templates
+            settings,
+            store,
+            prompts=prompts,
+            peers=peers,
+            clock=clock,
+            metrics=metrics,
+            patience=patience,
+            templates=templates,
         )
         housekeeping = make_housekeeping(
             settings, store, prompts=prompts, engine=engine, clock=clock, metrics=metrics
