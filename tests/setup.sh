@@ -5,7 +5,7 @@ set -euo pipefail
 PATH="$PATH:/usr/sbin:/sbin$(printf ':%s' /usr/lib/postgresql/*/bin)"
 
 # command:package
-needed=(chromium:chromium nginx:nginx haproxy:haproxy initdb:postgresql redis-server:redis-server)
+needed=(chromium:chromium nginx:nginx haproxy:haproxy initdb:postgresql openssl:openssl redis-server:redis-server)
 
 missing() {
     for pair in "${needed[@]}"; do

@@ -25,7 +25,7 @@ from chatserver.errors import (
     UpstreamError,
 )
 from chatserver.generation.pieces import Delta, ToolCalls
-from chatserver.upstream.exchange import BrokenExchangeError, Exchanges
+from chatserver.upstream.exchange import LONGEST_REFUSAL, BrokenExchangeError, Exchanges
 from chatserver.wire.ndjson import LineSplitter
 from chatserver.wire.ollama import Done, read_chat_line, read_line, sentence
 
@@ -34,12 +34,10 @@ _LONGEST_LINE = 4 * 1024 * 1024
 #: Longest body of a plain (not streamed) answer: a verbose description of a model with 250,000 tokens.
 _LONGEST_BODY = 64 * 1024 * 1024
 
-_LONGEST_REFUSAL = 64 * 1024
-
 #: Seconds for reading what has come already, before nothing counts as having come.
 _READ_FIRST_S = 0.05
 
-_PATHS = ("/api/chat", "/api/embed", "/api/generate", "/api/ps", "/api/show", "/api/tags", "/api/version")
+_PLAIN_PATHS = ("/api/ps", "/api/show", "/api/tags", "/api/version")
 
 _REFUSALS: dict[int, type[UpstreamError]] = {
     400: BadUpstreamRequest,
@@ -69,11 +67,11 @@ class OllamaClient:
         # The transport alone, without httpx's client around it: cookies, redirects and the merging of
         # addresses took half of the time until a request left. No bound on connections: admission is the
         # queue's business. No proxy: these are our own servers.
-        self._exchanges = Exchanges(self.base_url, deadlines.connect)
+        self._exchanges = Exchanges(self.base_url, deadlines.connect, _trusted())
         self._transport = AiohttpTransport(
-            verify=_certificates(), trust_env=False, limits=httpx.Limits(max_connections=0)
+            verify=_trusted(), trust_env=False, limits=httpx.Limits(max_connections=0)
         )
-        self._addresses = {path: httpx.URL(self.base_url + path) for path in _PATHS}
+        self._addresses = {path: httpx.URL(self.base_url + path) for path in _PLAIN_PATHS}
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,17 +119,11 @@ class OllamaClient:
     async def show(self, model: str, *, verbose: bool = False) -> dict[str, Any]:
         return await self._ask("POST", "/api/show", {"model": model, "verbose": verbose})
 
-    async def embed(self, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._ask("POST", "/api/embed", body)
-
-    async def generate(self, body: dict[str, Any]) -> dict[str, Any]:
-        return await self._ask("POST", "/api/generate", {**body, "stream": False})
-
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         received = bytearray()
         try:
             async with asyncio.timeout(self._deadlines.plain):
-                async with self._stream(path, body, method) as chunks:
+                async with self._stream(method, path, body) as chunks:
                     async for chunk in chunks:
                         received += chunk
                         if len(received) > _LONGEST_BODY:
@@ -142,7 +134,7 @@ class OllamaClient:
 
     @asynccontextmanager
     async def _stream(
-        self, path: str, body: dict[str, Any] | None, method: str = "POST"
+        self, method: str, path: str, body: dict[str, Any] | None
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         request = httpx.Request(
             method,
@@ -172,9 +164,12 @@ class OllamaClient:
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
-    """Read them once: reading takes longer than all else that opening a client does."""
-    return httpx.create_ssl_context(trust_env=False)
+def _trusted() -> ssl.SSLContext:
+    """Trust whom the machine trusts, an organisation's own authority too, or those in SSL_CERT_FILE.
+
+    Read once: reading takes longer than all else that opening a client does.
+    """
+    return ssl.create_default_context()
 
 
 class _Silence:
@@ -272,7 +267,7 @@ async def _beginning(response: httpx.Response) -> bytes:
     with suppress(httpx.HTTPError):
         async for chunk in response.aiter_raw():
             body += chunk
-            if len(body) > _LONGEST_REFUSAL:
+            if len(body) > LONGEST_REFUSAL:
                 break
     return body
 

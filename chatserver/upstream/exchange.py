@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-_LONGEST_REFUSAL = 64 * 1024
+#: Bytes kept of an answer that isn't a good one.
+LONGEST_REFUSAL = 64 * 1024
 #: Bytes read in one turn of the event loop, some hundred tokens. While a server that is faster than we are is
 #: read, every other answer waits.
 _MOST_AT_ONCE = 16 * 1024
@@ -119,7 +120,7 @@ class Exchange(asyncio.BufferedProtocol):
             self.complete.set_result(None)
 
     def _keep_refusal(self, body: bytes) -> bool:
-        self.refusal += body[: _LONGEST_REFUSAL - len(self.refusal)]
+        self.refusal += body[: LONGEST_REFUSAL - len(self.refusal)]
         return False
 
     def _fail(self, error: BaseException) -> None:
@@ -135,13 +136,13 @@ class Exchanges:
     Each request has a connection of its own: none can turn out to be stale, so nothing is ever sent twice.
     """
 
-    def __init__(self, base_url: str, connect_timeout: float) -> None:
+    def __init__(self, base_url: str, connect_timeout: float, trusted: ssl.SSLContext) -> None:
         address = urlsplit(base_url)
         self._host = address.hostname or ""
         self._port = address.port or (443 if address.scheme == "https" else 80)
         self._prefix = address.path.rstrip("/")
         self._netloc = address.netloc
-        self._tls = ssl.create_default_context() if address.scheme == "https" else None
+        self._tls = trusted if address.scheme == "https" else None
         self._connect_timeout = connect_timeout
 
     @asynccontextmanager

@@ -1,6 +1,7 @@
 """A model server that says exactly what a test wants, byte for byte."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -55,7 +56,9 @@ def plain(body: bytes, status: str = "200 OK") -> bytes:
 
 
 @asynccontextmanager
-async def scripted(*script: bytes | Pause | Wait) -> AsyncIterator[Scripted]:
+async def scripted(
+    *script: bytes | Pause | Wait, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Scripted]:
     """Play the script to each connection, and close it at the end."""
     here = Scripted()
 
@@ -77,9 +80,9 @@ async def scripted(*script: bytes | Pause | Wait) -> AsyncIterator[Scripted]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(play, "127.0.0.1", 0)
+    server = await asyncio.start_server(play, "127.0.0.1", 0, ssl=tls)
     async with server:
-        here.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        here.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         yield here
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import ssl
 
 from chatserver.upstream.exchange import Exchanges
 
@@ -26,7 +27,9 @@ async def test_a_server_that_is_faster_than_we_are_leaves_the_loop_to_others_in_
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
-        async with Exchanges(f"http://{host}:{port}", 5).post("/", b"{}", take) as exchange:
+        async with Exchanges(f"http://{host}:{port}", 5, ssl.create_default_context()).post(
+            "/", b"{}", take
+        ) as exchange:
             while not exchange.complete.done():
                 await asyncio.sleep(0)
                 turn += 1
