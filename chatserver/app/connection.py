@@ -100,6 +100,8 @@ class Connection(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._upgraded = True
         super().handle_websocket_upgrade()
+        # As when a connection is lost, which it hears of no more: each knows the other.
+        self.parser = None  # type: ignore[assignment]
         if not self.transport.get_protocol().handshake_initiated:  # type: ignore[attr-defined]
             # What reads handshakes is stricter, and uvicorn waits on when it has given up.
             self._refuse(

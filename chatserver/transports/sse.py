@@ -85,7 +85,12 @@ class EventStream(Response):
 
                 # In a task of its own: each step of a task goes through all coroutines around it, here
                 # those of the server, of the middleware and of the routes.
-                await asyncio.create_task(write(), name="sse writer")
+                try:
+                    await asyncio.create_task(write(), name="sse writer")
+                finally:
+                    if quick:
+                        # Each knows the other: a circle would wait for the collector.
+                        quick.source = None
 
 
 class _Quick:

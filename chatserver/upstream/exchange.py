@@ -40,7 +40,8 @@ class Exchange(asyncio.BufferedProtocol):
         loop = asyncio.get_running_loop()
         self._take = take
         self._transport: asyncio.Transport | None = None
-        self._parser = HttpResponseParser(self)
+        #: Until it is closed: each knows the other, and a circle would wait for the collector.
+        self._parser: HttpResponseParser | None = HttpResponseParser(self)
         #: What is being read isn't the answer yet.
         self._provisional = False
         #: The status, once the head of the answer is here.
@@ -58,6 +59,7 @@ class Exchange(asyncio.BufferedProtocol):
         self._transport.write(request)
 
     def close(self) -> None:
+        self._parser = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -71,6 +73,8 @@ class Exchange(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._parser is None:
+            return
         if nbytes == _MOST_AT_ONCE:
             self._let_others_read()
         try:
@@ -98,6 +102,7 @@ class Exchange(asyncio.BufferedProtocol):
     # Called by the parser
 
     def on_headers_complete(self) -> None:
+        assert self._parser is not None
         status = self._parser.get_status_code()
         self._provisional = status in _PROVISIONAL
         if self._provisional:
