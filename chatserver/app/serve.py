@@ -31,8 +31,9 @@ _LAST_PART, _LAST_PART_LEAST_S, _LAST_PART_MOST_S = 1 / 3, 1.0, 5.0
 _CUT_AFTER, _CANCEL_AFTER = 1 / 2, 3 / 4
 #: Seconds an idle connection is kept; longer than proxies keep theirs.
 _KEEP_ALIVE = 75
-#: Objects made and not freed before the youngest are looked through; Python's own 700 is for small programs.
-_COLLECT_AFTER = 20_000
+#: Objects made and not freed before the youngest are looked through: the loop stands still for a millisecond
+#: or two then, and for 20,000 it was ten to forty. What costs is how often older ones are looked through.
+_COLLECT_AFTER, _OLDER_AFTER, _OLDEST_AFTER = 2_000, 200, 50
 
 #: Seconds that answers of an earlier process wait for a model server to come back.
 _MODELS_COME_BACK_S = 60
@@ -119,7 +120,7 @@ def _spare_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, 20, 50)
+    gc.set_threshold(_COLLECT_AFTER, _OLDER_AFTER, _OLDEST_AFTER)
 
 
 class Server(uvicorn.Server):
