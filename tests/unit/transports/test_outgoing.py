@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from chatserver.errors import TooMany
 from chatserver.generation.feed import Feed
-from chatserver.generation.pieces import Channel, Delta, Ending, Started
+from chatserver.generation.pieces import Channel, Delta, Ending, Reset, ResetReason, Started
 from chatserver.generation.position import START, Position
 from chatserver.generation.states import Reason
 from chatserver.transports.outgoing import Flooded, Outgoing
@@ -75,7 +76,7 @@ class Line:
         return [frame["type"] for frame in self.frames]
 
 
-STEPS = ["say", "follow", "leave", "take", "take"]
+STEPS = ["say", "follow", "leave", "begin anew", "end", "take", "take"]
 
 
 async def settle() -> None:
@@ -285,41 +286,78 @@ async def test_a_token_wakes_nobody_while_the_line_is_free() -> None:
 
 @pytest.mark.parametrize("short", [False, True], ids=["by messages", "the short way"])
 @PROPERTY
-@given(steps=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STEPS)), max_size=40))
+@given(steps=st.lists(st.tuples(st.integers(0, 2), st.sampled_from(STEPS), st.booleans()), max_size=40))
 def test_however_it_is_used_each_follow_gets_each_text_once_and_in_order(short, steps) -> None:
     asyncio.run(play(steps, short=short))
 
 
-async def play(steps: list[tuple[int, str]], *, short: bool) -> None:
+async def play(steps: list[tuple[int, str, bool]], *, short: bool) -> None:
     line = Line(slow=True)
     outgoing = Outgoing(10, line if short else None)
-    feeds = [begun(f"gen_{n}") for n in range(3)]
-    spoken = ["", "", ""]
+    talks = [Talk(begun(f"gen_{n}")) for n in range(3)]
     writing = await written(outgoing, line)
-    for count, (n, step) in enumerate(steps):
-        name = f"gen_{n}"
-        if step == "say":
-            word = f"{count} "
-            spoken[n] += word
-            say(feeds[n], word)
-        elif step == "follow":
-            outgoing.follow(name, from_start(feeds[n]))
-            outgoing.answer({"type": "ok", "generation": name})
+    for n, step, at_once in steps:
+        talk = talks[n]
+        if step == "follow":
+            talk.follow(outgoing)
         elif step == "leave":
-            outgoing.leave(name)
-        elif line._sending:
+            talk.leave(outgoing)
+        elif step == "take" and line._sending:
             await line.take()
-        await settle()
-    followed = [feed.readers for feed in feeds]
+        elif not talk.feed.log.ended:
+            talk.go_on(step)
+        if not at_once:
+            await settle()
+    await settle()
     while line._sending:
         await line.take()
+    for talk in talks:
+        ended = talk.feed.log.ended
+        assert talk.feed.readers == (talk.followed and not ended)
+        if talk.followed:
+            assert heard(line, talk.feed.generation) == (talk.spoken, ended)
     writing.cancel()
     outgoing.close()
-    for n, feed in enumerate(feeds):
-        mine = [frame for frame in line.frames if frame["generation"] == feed.generation]
-        if followed[n]:
-            newest = len(mine) - 1 - [frame["type"] for frame in reversed(mine)].index("ok")
-            told = mine[newest + 1 :]
-            assert [frame["type"] for frame in told][:1] == ["started"]
-            assert "".join(frame.get("text", "") for frame in told) == spoken[n]
-        assert feed.readers == 0
+    assert [talk.feed.readers for talk in talks] == [0, 0, 0]
+
+
+@dataclass
+class Talk:
+    """A log, and what who follows it has to hear."""
+
+    feed: Feed
+    spoken: str = ""
+    followed: bool = False
+
+    def follow(self, outgoing: Outgoing) -> None:
+        self.followed = True
+        outgoing.follow(self.feed.generation, from_start(self.feed))
+        outgoing.answer({"type": "ok", "generation": self.feed.generation})
+
+    def leave(self, outgoing: Outgoing) -> None:
+        self.followed = False
+        outgoing.leave(self.feed.generation)
+
+    def go_on(self, step: str) -> None:
+        if step == "say":
+            word = f"{self.feed.log.top} "
+            self.spoken += word
+            say(self.feed, word)
+        elif step == "begin anew":
+            self.spoken = ""
+            self.feed.extend([Reset(ResetReason.ATTEMPT_FAILED), Started("m", 2)])
+        elif step == "end":
+            self.feed.add(Ending(Reason.COMPLETED, ""))
+
+
+def heard(line: Line, generation: str) -> tuple[str, bool]:
+    """Give the text that came since the newest answer, and whether its end did, which nothing may follow."""
+    mine = [frame for frame in line.frames if frame["generation"] == generation]
+    kinds = [frame["type"] for frame in mine]
+    newest = len(kinds) - kinds[::-1].index("ok")
+    assert kinds[newest] in {"started", "reset"}
+    text = ""
+    for frame in mine[newest:]:
+        text = "" if frame["type"] == "reset" else text + frame.get("text", "")
+    assert "end" not in kinds[newest:-1]
+    return text, kinds[-1] == "end"
