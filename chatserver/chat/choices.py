@@ -7,7 +7,7 @@ from chatserver.storage.conversations import Conversations
 from chatserver.storage.records import Chosen, Conversation
 
 #: Conversations that are remembered: those with a turn lately.
-_MOST = 5_000
+_MOST = 1_000
 
 
 class Choices:

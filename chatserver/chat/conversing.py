@@ -129,6 +129,7 @@ class Conversing:
         try:
             return await self.accepting.accept(caller, known_by, prepare)
         except ModelChanged:
+            # Read anew, and counted as one more message: that is seldom enough.
             self.choices.forget(conversation)
             return await self.accepting.accept(caller, known_by, prepare)
 
