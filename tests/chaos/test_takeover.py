@@ -18,7 +18,8 @@ from tests.harness.readers import READ_S, TRANSPORTS, Moment, read
 from tests.harness.received import Received
 
 _ANSWERS = 12
-_QUESTION = "Tell me of the sea. [[tokens=150]]"
+#: Tokens of an answer, and of one that is still being made after something was away for a while.
+_TOKENS, _MANY_TOKENS = 150, 400
 _BEGUN = 20
 #: Seconds before a reader comes back after a loss.
 _COME_BACK_S = 0.05
@@ -35,10 +36,10 @@ async def cluster(tmp_path, postgres: Postgres) -> AsyncIterator[Cluster]:
 
 
 @asynccontextmanager
-async def _reading(cluster: Cluster) -> AsyncIterator[list[Received]]:
+async def _reading(cluster: Cluster, tokens: int = _TOKENS) -> AsyncIterator[list[Received]]:
     """Have answers made by the first instance and read through both; leave it when they have begun."""
     here = cluster.clients[0]
-    generations = [await here.ask(_QUESTION) for _ in range(_ANSWERS)]
+    generations = [await here.ask(f"Tell me of the sea. [[tokens={tokens}]]") for _ in range(_ANSWERS)]
     readings = [Received(generation) for generation in generations]
     begun = Moment(lambda: all(len(received.answer) > _BEGUN for received in readings))
     async with asyncio.timeout(READ_S), asyncio.TaskGroup() as tasks:
@@ -99,7 +100,7 @@ async def test_an_instance_that_stood_still_finds_that_others_have_gone_on(clust
 
 
 async def test_answers_go_on_while_redis_is_away(cluster: Cluster) -> None:
-    async with _reading(cluster) as readings:
+    async with _reading(cluster, _MANY_TOKENS) as readings:
         await cluster.redis.kill()
         await asyncio.sleep(LEASE_S)
         await cluster.redis.start()
