@@ -123,7 +123,9 @@ class RawSocket:
             if event.opcode is Opcode.CLOSE:
                 code = int.from_bytes(event.data[:2])
                 self.say(Opcode.CLOSE, bytes(event.data))
-                self.raw.writer.write_eof()
+                # The server may have cut the connection meanwhile.
+                with suppress(OSError):
+                    self.raw.writer.write_eof()
         return code
 
     async def _next(self) -> Frame | None:

@@ -206,9 +206,13 @@ class Works:
             self.engine.cancel(job.generation)
         await self.idle()
 
+    def asking(self) -> httpx.AsyncClient:
+        """Make a client of the simulated Ollama, which waits for as long as it may take to answer."""
+        return httpx.AsyncClient(base_url=self.url, timeout=2 * PATIENCE, trust_env=False, verify=False)
+
     async def stats(self, **wanted: int) -> dict[str, Any]:
         """Ask the simulated Ollama for its numbers, once they are as wanted."""
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False, verify=False) as http:
+        async with self.asking() as http:
             answer = await http.get("/_sim/stats", params={**wanted, "wait": PATIENCE})
             stats: dict[str, Any] = orjson.loads(answer.content)
         assert {name: stats[name] for name in wanted} == wanted
@@ -216,7 +220,7 @@ class Works:
 
     async def bodies(self, last: int) -> list[dict[str, Any]]:
         """Give the last requests that the simulated Ollama got, oldest first."""
-        async with httpx.AsyncClient(base_url=self.url, trust_env=False, verify=False) as http:
+        async with self.asking() as http:
             answer = await http.get("/_sim/requests", params={"last": last})
         return [request["body"] for request in answer.json()]
 
