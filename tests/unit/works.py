@@ -295,8 +295,10 @@ def settings_of(folder: Path, urls: tuple[str, ...], **more: Any) -> Settings:
         "server.data_dir": str(folder),
         # Making one takes longer than most of what it is needed for.
         "server.secret": "a secret of these tests alone, as long as it has to be",
-        # The model gets only what a test asks it, except where titles are the test.
+        # The model gets only what a test asks it, except where titles are the test: what follows an answer
+        # would go on in the next test.
         "housekeeping.titles": False,
+        "housekeeping.summaries": False,
     }
     return load(None, {}, base | given).settings
 
