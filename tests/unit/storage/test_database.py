@@ -4,6 +4,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from math import inf
 from pathlib import Path
 from unittest.mock import patch
 
@@ -79,7 +80,11 @@ async def test_a_transaction_waits_for_nothing_but_its_connection(file_store) ->
 async def glancing(store, path: Path) -> AsyncIterator[Database]:
     """A database whose glances take a lock that others may hold, which those of the product don't."""
     glances = sqlite.FileHere(path, partial(sqlite.prepare_writer, lock_wait_s=0))
-    with patch.object(store.database._backend, "_glances", glances):
+    with (
+        patch.object(store.database._backend, "_glances", glances),
+        # However slow the machine is: it is the lock alone that sends them to a thread.
+        patch.object(sqlite, "_LONG_GLANCE_S", inf),
+    ):
         yield store.database
     glances.close()
 
