@@ -26,15 +26,20 @@ _END_BYTES = 500
 _COMPLETED = b'"reason":"completed"'
 
 
-async def press(job: Job) -> list[Stream | BaseException]:
-    """Ask for one after the other, evenly over the job's time; give what came of each."""
+async def press(job: Job) -> tuple[list[Stream | BaseException], list[float]]:
+    """Ask for one after the other, evenly over the job's time.
+
+    Gives what came of each, and how many seconds too late each was asked for: this client's own lag.
+    """
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    asking = []
+    asking, lags = [], []
     for number, request in enumerate(job.requests):
-        await asyncio.sleep(begun + job.spread_s * number / len(job.requests) - loop.time())
+        due = begun + job.spread_s * number / len(job.requests)
+        await asyncio.sleep(due - loop.time())
+        lags.append(max(0.0, loop.time() - due))
         asking.append(asyncio.create_task(_ask(job, request.encode())))
-    return await asyncio.gather(*asking, return_exceptions=True)
+    return await asyncio.gather(*asking, return_exceptions=True), lags
 
 
 async def _ask(job: Job, request: bytes) -> Stream:
@@ -85,9 +90,10 @@ def _end_of(stream: Stream) -> bytes:
 
 async def _serve_job(job: Job) -> None:
     began, cpu = time.monotonic(), time.process_time()
-    found = await press(job)
+    found, lags = await press(job)
     used = {"seconds": time.monotonic() - began, "cpu_s": time.process_time() - cpu}
-    print(json.dumps({**used, **outcome(found, job.separator.encode())}), flush=True)
+    own = {**used, "lags_ms": [1000 * lag for lag in lags]}
+    print(json.dumps({**own, **outcome(found, job.separator.encode())}), flush=True)
 
 
 if __name__ == "__main__":

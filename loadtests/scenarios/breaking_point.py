@@ -73,6 +73,8 @@ class Step:
     first_ms: Sequence[float]
     delays_ms: Sequence[float]
     refused_ms: Sequence[float]
+    #: By how much the client itself woke too late to ask, at the same time and on the same cores.
+    lags_ms: Sequence[float]
 
     @property
     def answered_rate(self) -> float:
@@ -273,6 +275,7 @@ def _notes(rounds: Sequence[Round]) -> list[str]:
         ),
         f"Answers of {TOKENS} tokens at {RATE} a second, each a turn of a conversation of its own.",
         "Each comes on a connection of its own, and the clock starts before that is made.",
+        "The client's own lag is how late it woke to ask; what it adds to the times isn't taken off.",
         f"It holds while 95 % of first tokens come within {FIRST_MS} ms, 95 % of tokens within {IN_TIME_MS}",
         "ms, and nothing is refused or fails.",
         f"The model server has {LIMITS['ollama.slots']} slots, the queue {LIMITS['limits.waiting']} places.",

@@ -169,6 +169,7 @@ def step(rate: float, first_ms: float = 20, refused_ms: float | None = None) -> 
         first_ms=[first_ms] * 100,
         delays_ms=[5.0] * 100,
         refused_ms=refused,
+        lags_ms=[1.0] * 100,
     )
 
 
