@@ -10,7 +10,7 @@ from chatserver.errors import ChatserverError, IllegalMove, NotFound
 from chatserver.generation.pieces import Fault, Usage
 from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
-from chatserver.generation.states import UNFINISHED, Reason, Status, check_move
+from chatserver.generation.states import Reason, Status, check_move
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.entries import Entries
 from chatserver.storage.ownership import End, State, States
@@ -28,7 +28,7 @@ _CLAIM = (
     .where(
         generations.c.id == bindparam("of_generation"),
         generations.c.epoch == bindparam("epoch_seen"),
-        generations.c.status.in_(UNFINISHED),
+        unfinished,
     )
     .values(
         status=Status.RUNNING.value,

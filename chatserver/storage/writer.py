@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Self, TypeVar
 
+import structlog
+
 from chatserver.errors import StoreUnavailable
 from chatserver.storage.command import Command, Transaction
 from chatserver.storage.connection import Connection
 from chatserver.storage.database import Database
+
+log = structlog.get_logger()
 
 R = TypeVar("R")
 
@@ -124,6 +128,9 @@ class Writer:
             if last_try:
                 _answer(group[0], error)
             else:
+                if len(group) > 1:
+                    # Right, but slow: whatever makes many of them fail has to be seen.
+                    log.warning("group_failed", commands=len(group), error=type(error).__name__)
                 await self._write_each(group)
             return
         self._observe(len(group), perf_counter() - began)

@@ -36,6 +36,13 @@ async def test_of_many_who_claim_at_once_one_wins(store) -> None:
     assert (await store.generations.get(ALICE, generation.id)).owner == "0"
 
 
+async def test_several_are_claimed_in_one_transaction(store) -> None:
+    waiting = [await store.work() for _ in range(3)]
+    results = await asyncio.gather(*(store.submit(Claim(each.id, "me", 0, NOW)) for each in waiting))
+    assert results == [Claimed(1, 1, cancel=False)] * 3
+    assert store.groups[-1] == 3
+
+
 async def test_what_has_ended_can_not_be_claimed(store) -> None:
     generation = await store.work(owner="me", claimed=True)
     await store.submit(finish(generation))
