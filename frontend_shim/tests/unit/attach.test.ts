@@ -11,6 +11,8 @@ import { accepted, CONVERSATION, delta, end, GENERATION, problem, ScriptedServer
 
 const MESSAGES = `conversations/${CONVERSATION}/messages`;
 
+const empty = () => ({ status: 200, body: { items: [], next_before: null, change: 1 } });
+
 let server: ScriptedServer;
 let window: Window;
 let page: Document;
@@ -19,7 +21,7 @@ const attached: Attached[] = [];
 beforeEach(async () => {
   server = await ScriptedServer.start();
   server.handlers["POST conversations"] = () => ({ status: 201, body: { id: CONVERSATION } });
-  server.handlers[`GET ${MESSAGES}`] = () => ({ status: 200, body: { items: [], next_before: null, change: 1 } });
+  server.handlers[`GET ${MESSAGES}`] = empty;
   server.script = [() => undefined];
   open();
 });
@@ -166,6 +168,7 @@ describe("a plain page", () => {
     await until(() => one.talk.conversation === null);
     expect([...store.kept.keys()].filter((key) => key.includes("conversation"))).toEqual([]);
 
+    server.handlers[`GET ${MESSAGES}`] = empty;
     server.onSend = (sent) => accepted(sent);
     say("Hello");
     await until(() => lines()[0] === "user completed: Hello");
