@@ -79,6 +79,14 @@ async def test_what_waits_is_committed_together_in_bounded_groups(database) -> N
         assert sorted(each.id for each in page.items) == sorted(each.id for each in made)
 
 
+async def test_who_comes_while_the_writer_wakes_is_written_along(store) -> None:
+    first = asyncio.create_task(store.conversation())
+    await asyncio.sleep(0)
+    # Submitted by now; the writer is told, and hasn't gone on yet.
+    await asyncio.gather(first, store.conversation())
+    assert store.groups == [2]
+
+
 async def test_a_turn_and_what_it_needs_can_wait_together(store) -> None:
     command = begin()
     created, accepted = await asyncio.gather(store.submit(command), store.submit(turn(command.id)))
