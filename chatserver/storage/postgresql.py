@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -75,6 +75,8 @@ class PostgresDatabase:
         # A single statement has one view of its own: no transaction, two round trips less.
         self._queries = self._readers.execution_options(isolation_level="AUTOCOMMIT")
         self._writer = _pool(partial(connect, address, options), 1, options.lock_wait_s, "READ COMMITTED")
+        #: Kept after a transaction that went well: taking one anew costs as much as a short statement.
+        self._writing: AsyncConnection | None = None
 
     @classmethod
     @asynccontextmanager
@@ -83,6 +85,8 @@ class PostgresDatabase:
         try:
             yield database
         finally:
+            if database._writing is not None:
+                await database._writing.close()
             await database._readers.dispose()
             await database._writer.dispose()
 
@@ -96,7 +100,21 @@ class PostgresDatabase:
         return await self.query(work)
 
     async def write(self, work: Work[T]) -> T:
-        return await _run(self._writer, work)
+        connection = await self._to_write()
+        async with AsyncExitStack() as unless_committed:
+            unless_committed.push_async_exit(connection)
+            result = await _committed(connection, work)
+            unless_committed.pop_all()
+            self._writing = connection
+        return result
+
+    async def _to_write(self) -> AsyncConnection:
+        kept, self._writing = self._writing, None
+        if kept is not None:
+            if kept.sync_connection and not _is_closed(kept.sync_connection.connection):
+                return kept
+            await kept.close()
+        return await self._writer.connect()
 
     def is_unavailable(self, error: Exception) -> bool:
         return is_unavailable(error)
@@ -156,9 +174,14 @@ def _engine(creator: Any, **more: Any) -> AsyncEngine:
 
 
 def _check_open(connection: Any, _record: object, _proxy: object) -> None:
-    # The driver hears of a connection's end by itself, so nothing has to be asked; the pool opens another.
-    if connection.driver_connection.is_closed():
+    # The pool opens another.
+    if _is_closed(connection):
         raise DisconnectionError
+
+
+def _is_closed(connection: Any) -> bool:
+    # The driver hears of a connection's end by itself, so nothing has to be asked.
+    return bool(connection.driver_connection.is_closed())
 
 
 class ServerConnection:
@@ -175,11 +198,15 @@ class ServerConnection:
 
 async def _run(engine: AsyncEngine, work: Work[T]) -> T:
     async with engine.connect() as connection:
-        try:
-            result = await work(ServerConnection(connection))
-            await connection.commit()
-        except (TimeoutError, asyncio.CancelledError):
-            # What didn't answer in time wouldn't answer a rollback either.
-            await connection.invalidate()
-            raise
-        return result
+        return await _committed(connection, work)
+
+
+async def _committed(connection: AsyncConnection, work: Work[T]) -> T:
+    try:
+        result = await work(ServerConnection(connection))
+        await connection.commit()
+    except (TimeoutError, asyncio.CancelledError):
+        # What didn't answer in time wouldn't answer a rollback either.
+        await connection.invalidate()
+        raise
+    return result
