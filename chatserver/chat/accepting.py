@@ -59,20 +59,23 @@ class Accepting:
         """Accept what `prepare` makes; a repeat gets its first answer."""
 
         async def admit() -> Receipt:
-            # Refused before anything is read: what is read for nothing holds up the rest.
-            with self.engine.preparing(caller.name):
-                command = await prepare()
-                await self._take_place()
-            try:
-                return await self.engine.carry(self._commit(caller, command))
-            finally:
-                self.committing.release()
+            with self.engine.coming():
+                # Refused before anything is read: what is read for nothing holds up the rest.
+                with self.engine.preparing(caller.name):
+                    command = await prepare()
+                    await self._take_place()
+                try:
+                    return await self.engine.carry(self._commit(caller, command))
+                finally:
+                    self.committing.release()
 
         return await self.allowed(caller, key, admit)
 
     async def _take_place(self) -> None:
+        # One that is free is had at once.
+        wait_s = _LONGEST_WAIT_S if self.committing.locked() else None
         try:
-            async with asyncio.timeout(_LONGEST_WAIT_S):
+            async with asyncio.timeout(wait_s):
                 await self.committing.acquire()
         except TimeoutError:
             raise StoreUnavailable from None

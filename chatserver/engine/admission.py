@@ -42,7 +42,7 @@ class Admissions:
         self._preparing = 0
         #: On their way to the disk, and then into the line.
         self._arriving = 0
-        #: Those and these, whether or not they need a place in the line.
+        #: Those and these until they are told, whether or not they need a place in the line.
         self._coming = 0
         self._nobody_comes = asyncio.Event()
         self._nobody_comes.set()
@@ -59,7 +59,8 @@ class Admissions:
                     await self._nobody_comes.wait()
 
     @contextmanager
-    def _on_the_way(self) -> Iterator[None]:
+    def coming(self) -> Iterator[None]:
+        """Be on the way in: what was accepted before gives way."""
         self._coming += 1
         self._nobody_comes.clear()
         try:
@@ -76,8 +77,7 @@ class Admissions:
         self._check_room(self._preparing - self._line.unused_slots)
         self._preparing += 1
         try:
-            with self._on_the_way():
-                yield
+            yield
         finally:
             self._preparing -= 1
 
@@ -96,8 +96,7 @@ class Admissions:
         self._jobs.add(job)
         self._arriving += slot is None
         try:
-            with self._on_the_way():
-                yield admission
+            yield admission
         finally:
             self._arriving -= slot is None
             if admission.accepted is None:

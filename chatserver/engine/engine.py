@@ -87,6 +87,10 @@ class Engine:
         """Carry it through even if whoever asked goes away: what the disk has runs, what it lost doesn't."""
         return await self._carried.carry(work)
 
+    def coming(self) -> AbstractContextManager[None]:
+        """Have those who were accepted before give way until this is left."""
+        return self._admissions.coming()
+
     def preparing(self, account: str) -> AbstractContextManager[None]:
         """Make ready what is to be admitted; refused at once where there wouldn't be room for it."""
         return self._admissions.preparing(account)
@@ -285,5 +289,6 @@ def _ignore(_job: Job) -> None:
 
 async def _named_in_logs(job: Job, work: Coroutine[None, None, None]) -> None:
     who = job.principal
-    with structlog.contextvars.bound_contextvars(generation=job.generation, tenant=who.tenant, user=who.user):
-        await work
+    # Never unbound: it is a task of its own.
+    structlog.contextvars.bind_contextvars(generation=job.generation, tenant=who.tenant, user=who.user)
+    await work

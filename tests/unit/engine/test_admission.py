@@ -72,8 +72,10 @@ async def test_what_there_will_be_no_room_for_is_refused_before_it_is_prepared(t
 async def test_what_is_accepted_gives_way_to_what_is_being_accepted(works) -> None:
     admissions = works.engine._admissions
     await admissions.lull()
-    with works.engine.preparing("alice"):
+    with works.engine.coming():
         waiting = asyncio.create_task(admissions.lull())
+        with works.engine.preparing("alice"):
+            pass
         with works.engine.admit("gen_x", ALICE, MODEL, Lane.INTERACTIVE):
             pass
         await asyncio.sleep(0)
@@ -82,7 +84,7 @@ async def test_what_is_accepted_gives_way_to_what_is_being_accepted(works) -> No
 
 
 async def test_it_runs_in_the_end_however_many_are_being_accepted(works) -> None:
-    with works.engine.preparing("alice"):
+    with works.engine.coming():
         await works.ended(await works.accept("[[tokens=2]]"))
     await check_at_rest(works)
 
