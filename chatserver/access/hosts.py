@@ -1,6 +1,7 @@
 """The host names we answer to."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ class Hosts:
             raise ForeignHost
 
 
+@lru_cache(maxsize=256)
 def _name_of(host: str) -> str:
     """Take the name out of a Host header: without port, without brackets."""
     try:
@@ -30,6 +32,8 @@ def _name_of(host: str) -> str:
         return ""
 
 
+# Whoever calls again calls by the same name; a stranger's are let go of soon.
+@lru_cache(maxsize=256)
 def _is_address(name: str) -> bool:
     try:
         ip_address(name)

@@ -158,8 +158,9 @@ class RequestId:
                 MutableHeaders(scope=message)["X-Request-ID"] = request_id
             return send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            return await self.app(scope, receive, send_with_id)  # type: ignore[arg-type]
+        # Never unbound: each call is a task, and so has a context of its own.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        return await self.app(scope, receive, send_with_id)  # type: ignore[arg-type]
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -10,7 +10,8 @@ _RANDOM_CHARACTERS = 12
 _RANDOM_BITS = 5 * _RANDOM_CHARACTERS
 #: Two characters are ten bits: half as many steps as one at a time.
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
-_SHIFTS = range(5 * (_TIME_CHARACTERS + _RANDOM_CHARACTERS) - 10, -1, -10)
+_TIME_SHIFTS = range(5 * _TIME_CHARACTERS - 10, -1, -10)
+_RANDOM_SHIFTS = range(_RANDOM_BITS - 10, -1, -10)
 _ID = re.compile(r"(conv|msg|gen|sum)_[0-9a-hjkmnp-tv-z]{22}")
 
 CONVERSATION = "conv"
@@ -19,20 +20,28 @@ GENERATION = "gen"
 SUMMARY = "sum"
 
 _last_ms = 0
+_last_time = ""
 _last_random = 0
 
 
 def new_id(kind: str) -> str:
     """Make an id that sorts after every id this process has made before."""
-    global _last_ms, _last_random  # noqa: PLW0603 - ids made in one millisecond must still be in order
+    global _last_ms, _last_time, _last_random  # noqa: PLW0603 - ids made in one millisecond must still be in order
     now = time.time_ns() // 1_000_000
     if now > _last_ms:
         # The top bit stays free, so that counting on from here never runs over within a millisecond.
-        _last_ms, _last_random = now, secrets.randbits(_RANDOM_BITS - 1)
+        _last_ms, _last_time, _last_random = (
+            now,
+            _spelt(now, _TIME_SHIFTS),
+            secrets.randbits(_RANDOM_BITS - 1),
+        )
     else:
         _last_random += 1 + secrets.randbits(16)
-    number = _last_ms << _RANDOM_BITS | _last_random
-    return f"{kind}_{''.join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])}"
+    return f"{kind}_{_last_time}{_spelt(_last_random, _RANDOM_SHIFTS)}"
+
+
+def _spelt(number: int, shifts: range) -> str:
+    return "".join([_PAIRS[number >> shift & 1023] for shift in shifts])
 
 
 def is_id(kind: str, text: str) -> bool:
