@@ -78,6 +78,7 @@ class Allowances:
         self._clock = clock
         self._users = Windows(per_user)
         self._addresses = Windows(per_address)
+        self._kept = (self._users, self._addresses)
 
     def of(self, caller: Caller) -> tuple[Allowance, Allowance]:
         return (
@@ -90,17 +91,18 @@ class Allowances:
 
         `sharers`: instances that count apart for the time being, each with its part of what is allowed.
         """
-        now = self._clock.now()
-        kept = (self._users, self._addresses)
-        for windows, allowance in zip(kept, self.of(caller), strict=True):
+        now, allowances = self._clock.now(), self.of(caller)
+        for windows, allowance in zip(self._kept, allowances, strict=True):
             # Nobody seems to live where the store was slow for a whole lease; this one does.
             wait = windows.wait(allowance.name, now, math.ceil(allowance.most / max(1, sharers)))
             if wait > 0:
                 raise allowance.refusal(wait)
-        self.note(caller)
+        self._count(allowances, now)
 
     def note(self, caller: Caller) -> None:
         """Count one message that was allowed elsewhere."""
-        now = self._clock.now()
-        for windows, allowance in zip((self._users, self._addresses), self.of(caller), strict=True):
+        self._count(self.of(caller), self._clock.now())
+
+    def _count(self, allowances: tuple[Allowance, Allowance], now: float) -> None:
+        for windows, allowance in zip(self._kept, allowances, strict=True):
             windows.count(allowance.name, now)

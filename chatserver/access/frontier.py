@@ -1,6 +1,6 @@
 """Around every HTTP call: the name it was made by is checked, and browsers are told what they must not do."""
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatserver.access.hosts import Hosts
@@ -12,6 +12,8 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+#: As messages carry them.
+_ENCODED = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 #: Probes call by whatever name the machine has.
 _FOR_PROBES = ("/health/", "/metrics")
 
@@ -43,9 +45,9 @@ def _with_headers(send: Send) -> Send:
     # Not async: a stream's every token passes here, and this hands it on without a coroutine of its own.
     def send_with_headers(message: Message) -> object:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in SECURITY_HEADERS.items():
-                headers.setdefault(name, value)
+            headers = message.setdefault("headers", [])
+            given = {name for name, _ in headers}
+            headers.extend(header for header in _ENCODED if header[0] not in given)
         return send(message)
 
     return send_with_headers  # type: ignore[return-value]

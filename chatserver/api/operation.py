@@ -169,7 +169,7 @@ def _path(model: type[BaseModel], given: Mapping[str, Any]) -> BaseModel:
 
 
 def _query(model: type[BaseModel], raw: bytes) -> BaseModel:
-    given = _pairs(raw)
+    given = _pairs(raw) if raw else {}
     try:
         return model.model_validate_strings(given)
     except ValidationError as error:
