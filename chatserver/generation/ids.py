@@ -29,12 +29,9 @@ def new_id(kind: str) -> str:
     global _last_ms, _last_time, _last_random  # noqa: PLW0603 - ids made in one millisecond must still be in order
     now = time.time_ns() // 1_000_000
     if now > _last_ms:
+        _last_ms, _last_time = now, _spelt(now, _TIME_SHIFTS)
         # The top bit stays free, so that counting on from here never runs over within a millisecond.
-        _last_ms, _last_time, _last_random = (
-            now,
-            _spelt(now, _TIME_SHIFTS),
-            secrets.randbits(_RANDOM_BITS - 1),
-        )
+        _last_random = secrets.randbits(_RANDOM_BITS - 1)
     else:
         _last_random += 1 + secrets.randbits(16)
     return f"{kind}_{_last_time}{_spelt(_last_random, _RANDOM_SHIFTS)}"
