@@ -5,8 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import structlog
-
 from chatserver.engine.engine import Engine
 from chatserver.engine.job import Job
 from chatserver.errors import StoreUnavailable
@@ -20,8 +18,6 @@ from chatserver.storage.writer import Writer
 
 #: How often one is begun again that had to make way for somebody's turn.
 _TRIES = 5
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Self
 
 from chatserver.generation.feed import Batch, Feed, Place
 from chatserver.generation.log import Entry
-from chatserver.generation.pieces import Ending, Reset, ResetReason
+from chatserver.generation.pieces import Reset, ResetReason
 from chatserver.generation.position import START, Position
 
 _FORGET: Entry = (START, Reset(ResetReason.POSITION_UNKNOWN))
@@ -67,7 +67,3 @@ class Cursor:
         self.position = START
         whole = self.read()
         return Batch([_FORGET, *(whole.entries if whole else [])])
-
-
-def ends(batch: Batch) -> bool:
-    return isinstance(batch.entries[-1][1], Ending)

@@ -1,6 +1,6 @@
 import pytest
 
-from chatserver.generation.cursor import Cursor, ends
+from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Feed, Place
 from chatserver.generation.pieces import Reset, ResetReason
 from chatserver.generation.position import START, Position
@@ -148,11 +148,11 @@ def test_a_reader_is_at_the_end_once_it_has_read_that():
     feed = feed_of(answer("a"))
     cursor = opened(feed)
 
-    assert not ends(cursor.read())
+    assert read(cursor) == [((1, 1), answer("a"))]
     assert not cursor.at_end
     feed.add(ending("a"))
     assert not cursor.at_end
-    assert ends(cursor.read())
+    assert read(cursor) == [((1, 2), ending("a"))]
     assert cursor.at_end
 
 

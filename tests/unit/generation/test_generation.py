@@ -7,10 +7,10 @@ import pytest
 
 import chatserver.generation
 from chatserver.errors import GapInLog, LogEnded, StaleEpoch
-from chatserver.generation.cursor import Cursor, ends
+from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Feed
 from chatserver.generation.merge import Appended, History, Opened, Replica
-from chatserver.generation.pieces import Channel
+from chatserver.generation.pieces import Channel, Ending
 from chatserver.generation.position import START, Position
 from tests.unit.generation.sample import STARTED, answer, ending, feed_of, letters, log_of
 
@@ -71,7 +71,7 @@ def test_the_last_piece_says_how_it_ended_and_readers_end_by_reading_it():
         batch = cursor.read()
 
         assert batch is not None
-        assert ends(batch)
+        assert isinstance(batch.entries[-1][1], Ending)
         assert cursor.at_end
         with pytest.raises(LogEnded):
             feed.add(answer("b"))
