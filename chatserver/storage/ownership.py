@@ -16,26 +16,11 @@ from chatserver.storage.connection import Connection
 from chatserver.storage.numbering import Numbering
 from chatserver.storage.tables import generations
 
-_STATES = select(
-    *(
-        generations.c[name]
-        for name in (
-            *(
-                "id",
-                "tenant",
-                "user",
-                "status",
-                "epoch",
-                "owner",
-                "attempts",
-                "cancel",
-                "conversation",
-                "message",
-            ),
-            *("conversation", "message", "purpose", "reason", "sha256", "final_epoch", "final_n", "ended_at"),
-        )
-    )
+_COLUMNS = (
+    *("id", "tenant", "user", "status", "epoch", "owner", "attempts", "cancel"),
+    *("conversation", "message", "purpose", "reason", "sha256", "final_epoch", "final_n", "ended_at"),
 )
+_STATES = select(*(generations.c[name] for name in _COLUMNS))
 # Locked in one order, where a database has row locks.
 _LOCKED = _STATES.where(among(generations.c.id, "ids")).order_by(generations.c.id).with_for_update()
 
