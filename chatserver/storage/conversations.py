@@ -151,18 +151,11 @@ class Conversations:
         query = select(conversations.c.id, conversations.c.change).where(conversations.c.id.in_(ids))
         return {row.id: row.change for row in await self._database.rows(query)}
 
-    async def changes(
-        self, principal: Principal, conversation: str, after: int | None, limit: int
-    ) -> list[Change]:
-        """What has changed since, each thing once as it is now, in order of its last change.
-
-        Without `after`: the conversation alone, with its newest number, to go on from.
-        """
+    async def changes(self, principal: Principal, conversation: str, after: int, limit: int) -> list[Change]:
+        """What has changed since, each thing once as it is now, in order of its last change."""
 
         async def read(connection: Connection) -> list[Change]:
             whole = await find_conversation(connection, principal, conversation)
-            if after is None:
-                return [Change("conversation", whole.change, whole)]
             changes = await _changed_messages(connection, conversation, after, limit)
             changes += await _changed_generations(connection, conversation, after, limit)
             if whole.own_change > after:

@@ -25,7 +25,7 @@ async def test_another_ones_conversation_is_not_there(store) -> None:
         with pytest.raises(NotFound):
             await store.conversations.get(ALICE, missing)
         with pytest.raises(NotFound):
-            await store.conversations.changes(ALICE, missing, None, 10)
+            await store.conversations.changes(ALICE, missing, 0, 10)
 
 
 async def test_pages_show_the_last_active_first_and_each_once(store) -> None:
@@ -58,14 +58,6 @@ async def test_a_cursor_that_was_not_given_out_is_refused(store, cursor) -> None
     with pytest.raises(Invalid) as refusal:
         await store.conversations.page(ALICE, 2, cursor)
     assert refusal.value.facts == {"field": "cursor"}
-
-
-async def test_without_a_number_the_changes_begin_now(store) -> None:
-    conversation = await store.conversation()
-    await store.turn(conversation)
-    (change,) = await store.conversations.changes(ALICE, conversation.id, None, 10)
-    now = await store.conversations.get(ALICE, conversation.id)
-    assert (change.kind, change.number, change.item) == ("conversation", 5, now)
 
 
 async def test_each_thing_that_changed_comes_once_as_it_is_now(store) -> None:
