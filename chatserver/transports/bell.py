@@ -38,12 +38,6 @@ class Bell:
         self._rung = False
 
 
-def told(seconds: float) -> float:
-    """Give seconds as clients are told them: 15, and not 15.0."""
-    whole = int(seconds)
-    return whole if whole == seconds else seconds
-
-
 class Pulse:
     """Rings every so many seconds while it is open, and says that it was the one who rang."""
 

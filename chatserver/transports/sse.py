@@ -11,12 +11,12 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from chatserver.transports.bell import Bell, Pulse, told
+from chatserver.transports.bell import Bell, Pulse
 from chatserver.transports.outlet import OUTLET, Outlet
 from chatserver.transports.readers import Readers
 from chatserver.transports.sources import Opener, Source
 from chatserver.wire import sse
-from chatserver.wire.frames import frame_event
+from chatserver.wire.frames import frame_event, seconds_json
 
 _HEADERS = {
     # no-transform: compressing or rewriting proxies would hold tokens back.
@@ -59,7 +59,7 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _stream(self, bell: Bell, receive: Receive, send: Send, outlet: Outlet | None) -> None:
-        hello = sse.event("hello", orjson.dumps({"heartbeat": told(self._heartbeat)}))
+        hello = sse.event("hello", orjson.dumps({"heartbeat": seconds_json(self._heartbeat)}))
         await send({"type": "http.response.body", "body": self._prelude + hello, "more_body": True})
         quick = _Quick(bell, outlet) if outlet else None
         async with _until_gone(receive, bell.ring) as gone:

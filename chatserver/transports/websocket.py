@@ -21,7 +21,6 @@ from chatserver.generation.position import START, Position
 from chatserver.generation.principal import Principal
 from chatserver.storage.turns import Current
 from chatserver.telemetry.metrics import Metrics
-from chatserver.transports.bell import told
 from chatserver.transports.messages import (
     Cancel,
     Message,
@@ -37,6 +36,7 @@ from chatserver.transports.outgoing import Flooded, Outgoing
 from chatserver.transports.outlet import OUTLET
 from chatserver.transports.readers import Readers
 from chatserver.transports.sources import Sources, change_number
+from chatserver.wire.frames import seconds_json
 from chatserver.wire.inbound import parse_object
 from chatserver.wire.problems import problem_facts
 
@@ -98,7 +98,7 @@ class Connection:
 
     async def run(self) -> None:
         outgoing = self._outgoing
-        heartbeat, limits = told(self._shared.heartbeat), self._shared.limits
+        heartbeat, limits = seconds_json(self._shared.heartbeat), self._shared.limits
         outgoing.answer({"type": "ready", "heartbeat": heartbeat, "limits": limits})
         reader = asyncio.create_task(self._read(), name="ws reader")
         writer = asyncio.create_task(outgoing.write(self._websocket.send_text), name="ws writer")

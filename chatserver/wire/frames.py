@@ -60,6 +60,12 @@ def fault_json(fault: Fault | None) -> Frame | None:
     return None if fault is None else {"code": fault.code, "detail": fault.detail}
 
 
+def seconds_json(seconds: float) -> float:
+    """Give seconds as clients are told them: 15, and not 15.0."""
+    whole = int(seconds)
+    return whole if whole == seconds else seconds
+
+
 _DELTA = b'{"type":"delta","generation":"%b","id":"%d.%d","channel":"%b","text":%b}'
 _DELTA_EVENT = b"id: %d.%d\nevent: delta\ndata: " + _DELTA + b"\n\n"
 
