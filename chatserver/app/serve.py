@@ -19,7 +19,7 @@ from chatserver.app.listening import address_of, allow_descriptors, copies_of, l
 from chatserver.app.parent import Parent
 from chatserver.app.parts import Parts, assemble
 from chatserver.app.socket_connection import SocketConnection
-from chatserver.chat.operations import forget_old_keys
+from chatserver.chat.idempotency import forget_old_keys
 from chatserver.settings import Settings
 from chatserver.telemetry.logs import set_up_logging
 from chatserver.telemetry.loop import LoopLag

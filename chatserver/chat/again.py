@@ -5,7 +5,7 @@ from typing import Any
 
 from chatserver.access.allowance import Caller
 from chatserver.chat.accepting import Accepting, Receipt, accepted_generation
-from chatserver.chat.operations import idempotency
+from chatserver.chat.idempotency import idempotency
 from chatserver.errors import NotFailed, NothingToRegenerate
 from chatserver.generation.clock import Clock
 from chatserver.generation.ids import GENERATION, MESSAGE, new_id

@@ -7,7 +7,7 @@ from typing import Any
 from chatserver.access.allowance import Caller
 from chatserver.chat.accepting import Accepting, Receipt
 from chatserver.chat.choices import Choices
-from chatserver.chat.operations import idempotency
+from chatserver.chat.idempotency import idempotency
 from chatserver.chat.resources import ConversationResource, GenerationResource, MessageResource
 from chatserver.context.titling import first_words
 from chatserver.engine.prompts import Prompts

@@ -5,7 +5,7 @@ from typing import Any
 
 from chatserver.access.allowance import Caller
 from chatserver.chat.accepting import Accepting, Receipt, accepted_generation
-from chatserver.chat.operations import idempotency
+from chatserver.chat.idempotency import idempotency
 from chatserver.chat.resources import GenerationResource
 from chatserver.engine.engine import Engine
 from chatserver.engine.peers import Peers

@@ -1,4 +1,4 @@
-"""What makes a request the same request again: its operation, its target and its body."""
+"""Idempotency keys: what makes a request the same request again, and forgetting keys that are old."""
 
 import asyncio
 from hashlib import sha256

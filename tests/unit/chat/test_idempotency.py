@@ -6,8 +6,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatserver.chat import operations
-from chatserver.chat.operations import forget_old_keys, idempotency
+from chatserver.chat import idempotency as keys
+from chatserver.chat.idempotency import forget_old_keys, idempotency
 from chatserver.storage.records import Idempotency
 from tests.unit.chat.desk import Desk
 from tests.unit.clock import MovedClock
@@ -49,7 +49,7 @@ def keys_in(folder: Path) -> list[str]:
 
 
 async def test_old_keys_are_removed_now_and_then(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(operations, "_FORGET_EVERY_S", 0.001)
+    monkeypatch.setattr(keys, "_FORGET_EVERY_S", 0.001)
     clock = MovedClock()
     async with working(tmp_path, clock=clock) as works:
         desk = Desk(works)
