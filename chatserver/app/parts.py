@@ -10,7 +10,7 @@ from chatserver.app.store import Store, lock_server, open_store
 from chatserver.backplane.memory import MemoryBackplane
 from chatserver.backplane.redis.backplane import Lifetimes, RedisBackplane
 from chatserver.backplane.redis.start import check_redis
-from chatserver.backplane.redis.windows import Windows
+from chatserver.backplane.redis.windows import SharedWindows
 from chatserver.chat.watching import Watchers
 from chatserver.context.measures import Measures
 from chatserver.context.vocabulary_files import VocabularyFiles
@@ -67,7 +67,7 @@ class Parts:
     #: What keeps other processes off a database on a server; a file's folder is locked instead.
     serving_lock: ServingLock | None
     #: What all instances count together; None for one that is alone.
-    windows: Windows | None
+    windows: SharedWindows | None
     #: What lets other instances take part, by name; nothing where there are none.
     sharing: Mapping[str, Callable[[], Coroutine[None, None, None]]]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from chatserver.access.allowance import MINUTE, Allowances, Caller
 from chatserver.access.visitors import LOCAL
-from chatserver.backplane.redis.windows import Windows
+from chatserver.backplane.redis.windows import SharedWindows
 from chatserver.errors import BackplaneUnavailable
 from chatserver.storage.generations import Generations
 
@@ -14,7 +14,7 @@ from chatserver.storage.generations import Generations
 class Allowing:
     allowances: Allowances
     #: What all instances count together; None for one that is alone.
-    shared: Windows | None
+    shared: SharedWindows | None
     generations: Generations
     owner: str
     #: How many instances there are.

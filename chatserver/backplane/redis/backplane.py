@@ -16,7 +16,7 @@ from chatserver.backplane.port import Appending, Heard, Refused, Told
 from chatserver.backplane.redis.announcer import Announcer
 from chatserver.backplane.redis.link import Link
 from chatserver.backplane.redis.subscriptions import Subscriptions
-from chatserver.backplane.redis.windows import Windows
+from chatserver.backplane.redis.windows import SharedWindows
 from chatserver.errors import BadSharedData, MalformedPosition, StaleEpoch
 from chatserver.generation.merge import Appended, Hint, History, Opened
 from chatserver.generation.pieces import Ending
@@ -45,7 +45,7 @@ class RedisBackplane:
         self, link: Link, subscriptions: Subscriptions, announcer: Announcer, lives: Lifetimes
     ) -> None:
         self._link = link
-        self.windows = Windows(link)
+        self.windows = SharedWindows(link)
         self._subscriptions = subscriptions
         self._announcer = announcer
         self._running_ms = round(1000 * lives.running)

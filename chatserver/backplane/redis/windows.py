@@ -8,7 +8,7 @@ from chatserver.backplane.redis.link import Link, Text
 _PREFIX = "chatserver:window"
 
 
-class Windows:
+class SharedWindows:
     def __init__(self, link: Link) -> None:
         self._link = link
 
