@@ -141,7 +141,7 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        cycle.scope[OUTLET] = ShortWay(cycle.flow, cycle.transport)  # type: ignore[literal-required]
+        cycle.scope[OUTLET] = ChunkOutlet(cycle.flow, cycle.transport)  # type: ignore[literal-required]
         super()._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
@@ -209,7 +209,7 @@ class Connection(HttpToolsProtocol):
         self._deadline = self.loop.call_later(_LAST_WORDS_S, self.transport.close)
 
 
-class ShortWay:
+class ChunkOutlet:
     """Writes pieces of a body that has no length, and so is sent in chunks, as the cycle itself would.
 
     It doesn't know the cycle, whose scope holds it: a circle would wait for the collector.

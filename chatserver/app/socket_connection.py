@@ -35,7 +35,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if not self.close_sent:
-            self.scope[OUTLET] = ShortWay(self.conn, self.transport, self.writable)  # type: ignore[literal-required]
+            self.scope[OUTLET] = MessageOutlet(self.conn, self.transport, self.writable)  # type: ignore[literal-required]
 
     def data_received(self, data: bytes) -> None:
         if self.close_sent:
@@ -120,7 +120,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self.close_timer = self.loop.call_later(_LAST_WORDS_S, self.transport.close)
 
 
-class ShortWay:
+class MessageOutlet:
     """Writes whole messages. While it is open the protocol has no part in them: nothing is compressed."""
 
     __slots__ = ("_conn", "_transport", "_writable")
