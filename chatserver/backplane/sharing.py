@@ -26,12 +26,12 @@ Fenced = Callable[[], None]
 Confirm = Callable[[str, int], Awaitable[bool]]
 
 
-class _Outlet:
+class _SharedLog:
     """How much of one log is shared."""
 
     __slots__ = ("_mark", "feed", "on_fenced", "opened", "sent", "settled")
 
-    def __init__(self, feed: Feed, on_fenced: Fenced, mark: Callable[["_Outlet"], None]) -> None:
+    def __init__(self, feed: Feed, on_fenced: Fenced, mark: Callable[["_SharedLog"], None]) -> None:
         self.feed = feed
         self.on_fenced = on_fenced
         self.opened = False
@@ -69,46 +69,46 @@ class Sharing:
         self._backplane = backplane
         self._tick_s = tick_s
         self._confirm = confirm
-        self._outlets: dict[Feed, _Outlet] = {}
-        self._dirty: set[_Outlet] = set()
+        self._logs: dict[Feed, _SharedLog] = {}
+        self._dirty: set[_SharedLog] = set()
         self._news = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._outlets)
+        return len(self._logs)
 
     def share(self, feed: Feed, on_fenced: Fenced, known: int = 0) -> None:
         """Share a log and all that is added to it; its first `known` pieces were taken from the others."""
         if self._backplane.alone:
             return
-        outlet = self._outlets[feed] = _Outlet(feed, on_fenced, self._mark)
-        outlet.sent, outlet.opened = known, known > 0
-        feed.listen(outlet)
-        self._mark(outlet)
+        shared = self._logs[feed] = _SharedLog(feed, on_fenced, self._mark)
+        shared.sent, shared.opened = known, known > 0
+        feed.listen(shared)
+        self._mark(shared)
 
     def unshare(self, feed: Feed) -> None:
         """Share nothing more of it; what was shared stays for its time."""
-        outlet = self._outlets.pop(feed, None)
-        if outlet is None:
+        shared = self._logs.pop(feed, None)
+        if shared is None:
             return
-        feed.leave(outlet)
-        self._dirty.discard(outlet)
-        for _, settled in outlet.settled:
+        feed.leave(shared)
+        self._dirty.discard(shared)
+        for _, settled in shared.settled:
             # Not cancelled: whoever waits would take that for being told to stop.
             if not settled.done():
                 settled.set_result(None)
 
     async def settle(self, feed: Feed) -> None:
         """Wait until the others have all that is in the log now, or it isn't ours to share any more."""
-        outlet = self._outlets.get(feed)
-        if outlet is None or outlet.sent >= feed.log.top:
+        shared = self._logs.get(feed)
+        if shared is None or shared.sent >= feed.log.top:
             return
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        outlet.settled.append((feed.log.top, settled))
+        shared.settled.append((feed.log.top, settled))
         await settled
 
     async def end(self, feed: Feed, ending: Ending) -> bool:
         """Share a log's end, which isn't in it yet; False where it can't be, or isn't ours to end."""
-        if feed not in self._outlets:
+        if feed not in self._logs:
             return False
         await self.settle(feed)
         last = feed.log.top + 1
@@ -116,7 +116,7 @@ class Sharing:
         return length == last
 
     async def settle_all(self) -> None:
-        await asyncio.gather(*(self.settle(feed) for feed in list(self._outlets)))
+        await asyncio.gather(*(self.settle(feed) for feed in list(self._logs)))
 
     async def run(self) -> NoReturn:
         """Share what is new, for ever. What comes while a step is under way waits for the next one."""
@@ -128,73 +128,73 @@ class Sharing:
             for start in range(0, len(dirty), _LOGS_A_STEP):
                 await self._patiently(dirty[start : start + _LOGS_A_STEP])
 
-    async def _patiently(self, outlets: Sequence[_Outlet]) -> None:
+    async def _patiently(self, logs: Sequence[_SharedLog]) -> None:
         try:
-            await self._step(outlets)
+            await self._step(logs)
         except (BackplaneUnavailable, StoreUnavailable):
             # All of them once more: what did arrive changes nothing.
-            for outlet in outlets:
-                self._mark(outlet)
+            for shared in logs:
+                self._mark(shared)
             await asyncio.sleep(_TRY_AGAIN_S)
 
-    async def _step(self, outlets: Sequence[_Outlet]) -> None:
-        for outlet in self._still_shared(outlets):
-            if not outlet.opened:
-                await self._open(outlet)
-        fresh = [outlet for outlet in self._still_shared(outlets) if outlet.opened and outlet.has_news]
+    async def _step(self, logs: Sequence[_SharedLog]) -> None:
+        for shared in self._still_shared(logs):
+            if not shared.opened:
+                await self._open(shared)
+        fresh = [shared for shared in self._still_shared(logs) if shared.opened and shared.has_news]
         if not fresh:
             return
-        lengths = await self._backplane.append([outlet.next() for outlet in fresh])
-        refused: list[tuple[_Outlet, Refused]] = []
-        for outlet, length in zip(fresh, lengths, strict=True):
+        lengths = await self._backplane.append([shared.next() for shared in fresh])
+        refused: list[tuple[_SharedLog, Refused]] = []
+        for shared, length in zip(fresh, lengths, strict=True):
             if isinstance(length, Refused):
-                refused.append((outlet, length))
+                refused.append((shared, length))
             else:
-                self._take(outlet, length)
+                self._take(shared, length)
         # Last, because the store may be asked, and that may be away.
-        for outlet, refusal in refused:
-            await self._take_refusal(outlet, refusal)
+        for shared, refusal in refused:
+            await self._take_refusal(shared, refusal)
 
-    async def _open(self, outlet: _Outlet) -> None:
-        feed = outlet.feed
+    async def _open(self, shared: _SharedLog) -> None:
+        feed = shared.feed
         try:
             await self._backplane.open(feed.generation, feed.log.begun())
         except StaleEpoch:
-            self._fence(outlet)
+            self._fence(shared)
         else:
-            outlet.opened = True
+            shared.opened = True
 
-    def _take(self, outlet: _Outlet, length: int) -> None:
-        outlet.reached(length)
-        if outlet.has_news:
-            self._mark(outlet)
-        elif outlet.feed.log.ended:
-            self.unshare(outlet.feed)
+    def _take(self, shared: _SharedLog, length: int) -> None:
+        shared.reached(length)
+        if shared.has_news:
+            self._mark(shared)
+        elif shared.feed.log.ended:
+            self.unshare(shared.feed)
 
-    async def _take_refusal(self, outlet: _Outlet, refusal: Refused) -> None:
+    async def _take_refusal(self, shared: _SharedLog, refusal: Refused) -> None:
         if refusal is Refused.FENCED:
-            self._fence(outlet)
+            self._fence(shared)
         else:
-            await self._put_back(outlet)
+            await self._put_back(shared)
 
-    async def _put_back(self, outlet: _Outlet) -> None:
+    async def _put_back(self, shared: _SharedLog) -> None:
         """Share all of it anew, at the same positions, if it is still ours."""
-        feed = outlet.feed
+        feed = shared.feed
         if not await self._confirm(feed.generation, feed.log.epoch):
-            self._fence(outlet)
+            self._fence(shared)
             return
         log.info("shared_log_gone", generation=feed.generation)
-        outlet.opened, outlet.sent = False, 0
-        self._mark(outlet)
+        shared.opened, shared.sent = False, 0
+        self._mark(shared)
 
-    def _fence(self, outlet: _Outlet) -> None:
-        if outlet.feed in self._outlets:
-            self.unshare(outlet.feed)
-            outlet.on_fenced()
+    def _fence(self, shared: _SharedLog) -> None:
+        if shared.feed in self._logs:
+            self.unshare(shared.feed)
+            shared.on_fenced()
 
-    def _still_shared(self, outlets: Iterable[_Outlet]) -> list[_Outlet]:
-        return [outlet for outlet in outlets if self._outlets.get(outlet.feed) is outlet]
+    def _still_shared(self, logs: Iterable[_SharedLog]) -> list[_SharedLog]:
+        return [shared for shared in logs if self._logs.get(shared.feed) is shared]
 
-    def _mark(self, outlet: _Outlet) -> None:
-        self._dirty.add(outlet)
+    def _mark(self, shared: _SharedLog) -> None:
+        self._dirty.add(shared)
         self._news.set()
