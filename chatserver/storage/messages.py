@@ -79,8 +79,8 @@ _TRANSCRIPTS = _select_transcripts()
 #: A conversation, a message in it, and how many are wanted from there upwards.
 _Asked = tuple[str, str, int]
 
-#: A conversation and a parent in it; None is the root.
-Place = tuple[str, str | None]
+#: Where versions of a message stand beside each other: a conversation and a parent in it, None for the root.
+Fork = tuple[str, str | None]
 
 
 class Messages:
@@ -145,11 +145,11 @@ async def load_messages(rows: Sequence[Row[Any]], connection: Connection) -> lis
     return [message_of(row, tuple(beside[row.conversation, row.parent])) for row in rows]
 
 
-async def versions(connection: Connection, places: Iterable[Place]) -> dict[Place, list[str]]:
-    """The messages under each place, in the order in which they were made."""
-    found: dict[Place, list[str]] = defaultdict(list)
-    parents = {parent for _, parent in places if parent is not None}
-    roots = {conversation for conversation, parent in places if parent is None}
+async def versions(connection: Connection, forks: Iterable[Fork]) -> dict[Fork, list[str]]:
+    """The messages at each fork, in the order in which they were made."""
+    found: dict[Fork, list[str]] = defaultdict(list)
+    parents = {parent for _, parent in forks if parent is not None}
+    roots = {conversation for conversation, parent in forks if parent is None}
     for query, wanted in ((_UNDER_PARENTS, parents), (_ROOTS, roots)):
         if wanted:
             for row in await connection.execute(query, {"ids": list(wanted)}):

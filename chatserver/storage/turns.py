@@ -16,7 +16,7 @@ from chatserver.storage.answers import Answers
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
 from chatserver.storage.entries import Entries
-from chatserver.storage.messages import Place, versions
+from chatserver.storage.messages import Fork, versions
 from chatserver.storage.numbering import Numbering
 from chatserver.storage.records import Accepted, Chosen, Counted, Generation, Idempotency, Message, Stored
 from chatserver.storage.rows import (
@@ -121,7 +121,7 @@ class _Plan:
         accepting: Accepting,
         targets: dict[str, _Target],
         parents: dict[str, _Parent],
-        beside: dict[Place, list[str]],
+        beside: dict[Fork, list[str]],
         numbering: Numbering,
         entries: Entries,
     ) -> None:
@@ -148,9 +148,9 @@ class _Plan:
         parents = await _load_parents(connection, named | {row.leaf for row in rows if row.leaf})
         # What has no leaf has no messages, and nothing to be found by either.
         begun = {row.id for row in rows if row.leaf}
-        places = {(parent.conversation, message) for message, parent in parents.items()}
+        forks = {(parent.conversation, message) for message, parent in parents.items()}
         anew = {command.conversation for command in commands if command.parent is None} & begun
-        beside = await versions(connection, places | {(conversation, None) for conversation in anew})
+        beside = await versions(connection, forks | {(conversation, None) for conversation in anew})
         entries = await Entries.load(connection, begun)
         return cls(
             accepting=accepting,
