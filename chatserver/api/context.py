@@ -42,7 +42,8 @@ class ContextCalls:
         return ConversationContext(
             model=memory.model,
             messages=[
-                ShownMessage(role=turn["role"], content=turn["content"]) for turn in memory.window.messages
+                ShownMessage(role=message["role"], content=message["content"])
+                for message in memory.window.messages
             ],
             summary=SummaryResource.of(memory.summary) if memory.summary else None,
             report=memory.window.report.as_json(),

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import orjson
 
-Turn = dict[str, Any]
+#: A message as a model server gets it: role, content, perhaps more.
+PromptMessage = dict[str, Any]
 
 #: Ollama counts an image as this many tokens, whatever its size; what it really takes depends on the model.
 IMAGE_TOKENS = 768
@@ -16,9 +17,9 @@ IMAGE_TOKENS = 768
 _BYTES_A_TOKEN = 3
 
 
-def shown_as(messages: Sequence[Turn]) -> int:
+def shown_as(messages: Sequence[PromptMessage]) -> int:
     """Count the messages that a template sees: neighbours of one role are joined before, but for tools."""
-    roles = [turn["role"] for turn in messages]
+    roles = [message["role"] for message in messages]
     return sum(1 for before, role in pairwise(["", *roles]) if role != before or role == "tool")
 
 
@@ -52,7 +53,7 @@ class Overhead:
     message: float = 8
     prompt: float = 16
 
-    def of(self, messages: Sequence[Turn]) -> int:
+    def of(self, messages: Sequence[PromptMessage]) -> int:
         return ceil(self.prompt + self.message * shown_as(messages))
 
 
@@ -67,12 +68,12 @@ class Measure:
     def exact(self) -> bool:
         return self.counter.name is not None
 
-    def turn(self, turn: Turn) -> int:
+    def message(self, message: PromptMessage) -> int:
         """Count all that a template writes of a message, without what it puts around it."""
-        texts = (turn.get("content"), turn.get("thinking"))
+        texts = (message.get("content"), message.get("thinking"))
         tokens = sum(self.counter.count(text) for text in texts if text)
-        tokens += sum(self.written(call) for call in turn.get("tool_calls") or ())
-        return tokens + IMAGE_TOKENS * len(turn.get("images") or ())
+        tokens += sum(self.written(call) for call in message.get("tool_calls") or ())
+        return tokens + IMAGE_TOKENS * len(message.get("images") or ())
 
     def written(self, value: Any) -> int:
         """Count a value as JSON: how templates write calls and descriptions of tools."""

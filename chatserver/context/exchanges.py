@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import floor
 
-from chatserver.context.counting import Measure, Turn
+from chatserver.context.counting import Measure, PromptMessage
 from chatserver.context.cutting import cut_middle, share
 
 #: What a message has to be left with for showing it to be of use, in tokens.
@@ -20,7 +20,7 @@ class Entry:
     """A message and what it costs, without what a template puts around it."""
 
     id: str
-    turn: Turn
+    message: PromptMessage
     tokens: int
     #: How many messages the branch has down to this one; None where that isn't known.
     depth: int | None = None
@@ -58,7 +58,7 @@ def exchanges(newest_first: Iterable[Entry]) -> list[Exchange]:
     current: list[Entry] = []
     for entry in newest_first:
         current.append(entry)
-        if entry.turn["role"] == "user":
+        if entry.message["role"] == "user":
             found.append(tuple(reversed(current)))
             current = []
     # What was read only from its middle on is shown where there is nothing else.
@@ -100,11 +100,11 @@ def shortened(entries: Exchange, most: float, measure: Measure) -> Part | None:
 def _cut(entry: Entry, most: int, measure: Measure) -> Entry | None:
     if most < _LEAST_LEFT:
         return None
-    content, count = entry.turn["content"], measure.counter.count
+    content, count = entry.message["content"], measure.counter.count
     # What isn't text (calls, images) can't be cut.
-    fixed = 0 if entry.turn.keys() <= _TEXT_ALONE else entry.tokens - count(content)
+    fixed = 0 if entry.message.keys() <= _TEXT_ALONE else entry.tokens - count(content)
     found = cut_middle(content, entry.tokens - fixed, most - fixed, count)
     if found is None:
         return None
     text, tokens = found
-    return replace(entry, turn={**entry.turn, "content": text}, tokens=fixed + tokens)
+    return replace(entry, message={**entry.message, "content": text}, tokens=fixed + tokens)

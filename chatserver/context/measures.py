@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 import structlog
 
-from chatserver.context.counting import Counter, Estimate, Measure, Turn, shown_as
+from chatserver.context.counting import Counter, Estimate, Measure, PromptMessage, shown_as
 from chatserver.context.exact import Exact
 from chatserver.context.learning import LearnedFactor, LearnedOverhead
 from chatserver.context.vocabulary import UnusableVocabularyError, Vocabulary, read_vocabulary
@@ -38,7 +38,7 @@ class Sent:
 
     #: Of all texts, without what the template adds.
     tokens: int
-    messages: Sequence[Turn]
+    messages: Sequence[PromptMessage]
     #: Images, tools and forms cost what can only be guessed.
     only_text: bool
     exact: bool

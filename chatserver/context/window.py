@@ -9,7 +9,7 @@ from math import floor
 from typing import Any
 
 from chatserver.context.complexity import Complexity, classify
-from chatserver.context.counting import Measure, Turn
+from chatserver.context.counting import Measure, PromptMessage
 from chatserver.context.exchanges import Entry, Exchange, Part, exchanges, fewest, shortened, together
 from chatserver.context.report import Report, Shares
 from chatserver.errors import ContextTooLong
@@ -53,7 +53,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    messages: list[Turn]
+    messages: list[PromptMessage]
     report: Report
 
 
@@ -87,14 +87,14 @@ def preview(
     return material.window(Part(), earlier, Complexity.MODERATE)
 
 
-def whole(messages: Sequence[Turn], tools: int, most: int, measure: Measure) -> Window:
+def whole(messages: Sequence[PromptMessage], tools: int, most: int, measure: Measure) -> Window:
     """Show everything or nothing: work that is handed in is never cut.
 
     `tools` is what their descriptions cost.
     """
-    tokens = [measure.turn(turn) for turn in messages]
+    tokens = [measure.message(message) for message in messages]
     instructing = tools + sum(
-        count for turn, count in zip(messages, tokens, strict=True) if turn["role"] == "system"
+        count for message, count in zip(messages, tokens, strict=True) if message["role"] == "system"
     )
     shares = Shares(
         system=instructing,
@@ -138,7 +138,7 @@ class _Material:
         head, history = self._before(question, earlier, complexity, None)
         if self.summary is not None and not self._complete(question, history):
             head, history = self._before(question, earlier, complexity, self.summary)
-        turns = _turns(head, history, question)
+        messages = _messages(head, history, question)
         report = Report(
             **_coverage(history, question, self.newest_first, self.summary if head.has("summary") else None),
             cut=(*_cut_of(head, self.system), *history.cut, *question.cut),
@@ -147,14 +147,14 @@ class _Material:
                 summary=head.tokens_of("summary"),
                 history=history.tokens,
                 question=question.tokens,
-                template=self.measure.overhead.of(turns),
+                template=self.measure.overhead.of(messages),
             ),
             exact=self.measure.exact,
             budget=self.budget.total,
             history_budget=self.budget.history,
             complexity=complexity.value,
         )
-        return Window(turns, report)
+        return Window(messages, report)
 
     def _before(
         self, question: Part, earlier: Sequence[Exchange], complexity: Complexity, summary: Summary | None
@@ -175,7 +175,7 @@ class _Material:
 
 
 def _complexity(asked: Exchange, newest_first: Sequence[Entry]) -> Complexity:
-    return classify(asked[0].turn["content"], len(newest_first) - len(asked))
+    return classify(asked[0].message["content"], len(newest_first) - len(asked))
 
 
 def _question(asked: Exchange, budget: Budget, measure: Measure) -> Part:
@@ -236,11 +236,11 @@ def _system_entry(name: str, text: str, tokens: int) -> Entry:
     return Entry(name, {"role": "system", "content": text}, tokens)
 
 
-def _turns(head: Part, history: Part, question: Part) -> list[Turn]:
-    said = [entry.turn for entry in (*history.entries, *question.entries)]
+def _messages(head: Part, history: Part, question: Part) -> list[PromptMessage]:
+    said = [entry.message for entry in (*history.entries, *question.entries)]
     if not head.entries:
         return said
-    return [{"role": "system", "content": "".join(entry.turn["content"] for entry in head.entries)}, *said]
+    return [{"role": "system", "content": "".join(entry.message["content"] for entry in head.entries)}, *said]
 
 
 def _cut_of(head: Part, system: Text | None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import structlog
 
-from chatserver.context.counting import Turn
+from chatserver.context.counting import PromptMessage
 from chatserver.engine.engine import Engine
 from chatserver.engine.loans import SlotNeededError
 from chatserver.engine.prompts import Prompts
@@ -74,24 +74,26 @@ class Probing:
 
     async def _goes_on(self, client: OllamaClient, model: str) -> bool:
         try:
-            answer = await self._ask(client, model, [_turn("user", _QUESTION)], _FIRST_TOKENS)
+            answer = await self._ask(client, model, [_message("user", _QUESTION)], _FIRST_TOKENS)
             shown = beginning(answer)
             if shown is None:
                 return False
-            turns = [_turn("user", _QUESTION), _turn("assistant", shown)]
-            return goes_on(await self._ask(client, model, turns, _NEXT_TOKENS))
+            messages = [_message("user", _QUESTION), _message("assistant", shown)]
+            return goes_on(await self._ask(client, model, messages, _NEXT_TOKENS))
         except BadUpstreamRequest:
             # Some refuse to go on where they would have thought first.
             return False
 
-    async def _ask(self, client: OllamaClient, model: str, turns: list[Turn], most_tokens: int) -> str:
+    async def _ask(
+        self, client: OllamaClient, model: str, messages: list[PromptMessage], most_tokens: int
+    ) -> str:
         said: list[str] = []
 
         def take(pieces: Sequence[Delta | ToolCalls]) -> None:
             texts = [piece for piece in pieces if isinstance(piece, Delta)]
             said.extend(piece.text for piece in texts if piece.channel is Channel.ANSWER)
 
-        await client.chat(await self._prompts.plain(model, turns, most_tokens), take)
+        await client.chat(await self._prompts.plain(model, messages, most_tokens), take)
         return "".join(said)
 
 
@@ -109,5 +111,5 @@ def goes_on(rest: str) -> bool:
     return rest.lstrip().startswith(",")
 
 
-def _turn(role: str, content: str) -> Turn:
+def _message(role: str, content: str) -> PromptMessage:
     return {"role": role, "content": content}

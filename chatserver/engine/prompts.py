@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from chatserver.context.counting import Measure, Turn
+from chatserver.context.counting import Measure, PromptMessage
 from chatserver.context.exchanges import Entry
 from chatserver.context.measures import Measures, Sent
 from chatserver.context.window import Budget, Summary, Text, Window, fit, preview, whole
@@ -72,7 +72,7 @@ class Prompts:
         body = self._body(generation.model, window.messages, _options(options, num_ctx, left)) | passed
         return Prompt(body, window.report.as_json(), _sent(window, request), recounted, left)
 
-    async def plain(self, model: str, messages: Sequence[Turn], most_tokens: int) -> dict[str, Any]:
+    async def plain(self, model: str, messages: Sequence[PromptMessage], most_tokens: int) -> dict[str, Any]:
         """Ask in a way that gives the same answer each time, without thoughts."""
         options = {"temperature": 0, "seed": 1, "num_predict": most_tokens}
         return self._body(model, messages, {**options, "num_ctx": await self.num_ctx(model)}) | {
@@ -97,7 +97,9 @@ class Prompts:
         rest = {**body, "messages": [*body["messages"], told], "options": options, "think": False}
         return replace(prompt, body=rest, left=left, begun=begun)
 
-    def _body(self, model: str, messages: Sequence[Turn], options: Mapping[str, Any]) -> dict[str, Any]:
+    def _body(
+        self, model: str, messages: Sequence[PromptMessage], options: Mapping[str, Any]
+    ) -> dict[str, Any]:
         return {
             "model": model,
             "messages": messages,
@@ -188,8 +190,8 @@ class Prompts:
         return Summary(found.text, measure.counter.count(found.text), found.message, found.covers)
 
     async def _whole(self, request: Mapping[str, Any], room: int, measure: Measure) -> Window:
-        messages: Sequence[Turn] = request["messages"]
-        characters = sum(len(turn.get("content") or "") for turn in messages)
+        messages: Sequence[PromptMessage] = request["messages"]
+        characters = sum(len(message.get("content") or "") for message in messages)
         return await _here_or_aside(
             characters, lambda: whole(messages, _described(request, measure), room, measure)
         )
@@ -236,7 +238,7 @@ def _sent(window: Window, request: Mapping[str, Any]) -> Sent:
     return Sent(
         tokens=report.tokens.total - report.tokens.template,
         messages=window.messages,
-        only_text=only_text and not any(turn.keys() - {"role", "content"} for turn in window.messages),
+        only_text=only_text and not any(message.keys() - {"role", "content"} for message in window.messages),
         exact=report.exact,
     )
 

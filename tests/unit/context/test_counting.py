@@ -5,7 +5,7 @@ from chatserver.context.counting import IMAGE_TOKENS, Estimate, Measure, Overhea
 from tests.unit.properties import PROPERTY
 
 
-def turn(role: str) -> dict[str, str]:
+def message(role: str) -> dict[str, str]:
     return {"role": role, "content": "Hi"}
 
 
@@ -27,19 +27,24 @@ def test_estimates_are_not_kept_since_their_factor_changes() -> None:
 
 
 def test_images_thoughts_and_calls_take_room_too() -> None:
-    turn = {"role": "user", "content": "a" * 30}
-    assert MEASURE.turn(turn) == 10
-    assert MEASURE.turn({**turn, "images": ["aGk=", "aGk="]}) == 10 + 2 * IMAGE_TOKENS
-    assert MEASURE.turn({**turn, "thinking": "b" * 300}) == 110
-    assert MEASURE.turn({**turn, "tool_calls": [{"arguments": {"text": "c" * 3000}}]}) > 1010
-    assert MEASURE.turn({"role": "assistant", "content": None, "images": None, "tool_calls": None}) == 0
+    message = {"role": "user", "content": "a" * 30}
+    assert MEASURE.message(message) == 10
+    assert MEASURE.message({**message, "images": ["aGk=", "aGk="]}) == 10 + 2 * IMAGE_TOKENS
+    assert MEASURE.message({**message, "thinking": "b" * 300}) == 110
+    assert MEASURE.message({**message, "tool_calls": [{"arguments": {"text": "c" * 3000}}]}) > 1010
+    assert MEASURE.message({"role": "assistant", "content": None, "images": None, "tool_calls": None}) == 0
 
 
 def test_a_template_adds_to_each_message_and_once_to_a_prompt() -> None:
     overhead = Overhead(message=4, prompt=2.5)
-    assert overhead.of([turn("user"), turn("assistant"), turn("user")]) == 15
+    assert overhead.of([message("user"), message("assistant"), message("user")]) == 15
     # Neighbours of one role are one message to a template, except for tools.
-    assert overhead.of([turn("user"), turn("user"), turn("tool"), turn("tool"), turn("assistant")]) == 19
+    assert (
+        overhead.of(
+            [message("user"), message("user"), message("tool"), message("tool"), message("assistant")]
+        )
+        == 19
+    )
     assert overhead.of([]) == 3
 
 

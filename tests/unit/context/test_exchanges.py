@@ -9,8 +9,8 @@ MEASURE = Measure(Estimate(), Overhead(message=4, prompt=3))
 
 
 def entry(name: str, role: str = "user", content: str = "", **more) -> Entry:
-    turn = {"role": role, "content": content, **more}
-    return Entry(name, turn, MEASURE.turn(turn))
+    message = {"role": role, "content": content, **more}
+    return Entry(name, message, MEASURE.message(message))
 
 
 def test_an_exchange_begins_with_a_person_and_holds_all_that_follows() -> None:
@@ -57,9 +57,9 @@ def test_what_is_no_text_is_not_cut() -> None:
     call = entry("c", "assistant", "word " * 100, tool_calls=[{"arguments": {"text": "x" * 600}}])
     part = shortened((call,), 320, MEASURE)
     assert part is not None
-    assert part.entries[0].turn["tool_calls"] == call.turn["tool_calls"]
-    assert len(part.entries[0].turn["content"]) < len(call.turn["content"])
-    assert part.tokens == MEASURE.turn(part.entries[0].turn) <= 316
+    assert part.entries[0].message["tool_calls"] == call.message["tool_calls"]
+    assert len(part.entries[0].message["content"]) < len(call.message["content"])
+    assert part.tokens == MEASURE.message(part.entries[0].message) <= 316
     assert shortened((call,), 200, MEASURE) is None
 
 
@@ -72,5 +72,5 @@ def test_what_is_shortened_fits_and_is_counted_right(texts, most) -> None:
         assert part.cost(MEASURE) <= most
         assert [one.id for one in part.entries] == [one.id for one in entries]
         for was, now in zip(entries, part.entries, strict=True):
-            assert now.tokens == MEASURE.turn(now.turn)
+            assert now.tokens == MEASURE.message(now.message)
             assert (now.id in part.cut) is (now is not was)

@@ -55,8 +55,8 @@ def described_to(server: Scripted) -> int:
 
 def sent(tokens: int, *, messages: int = 1, exact: bool = True, only_text: bool = True) -> Sent:
     roles = ["user", "assistant"] * messages
-    turns = [{"role": role, "content": ""} for role in roles[:messages]]
-    return Sent(tokens, turns, only_text=only_text, exact=exact)
+    shown = [{"role": role, "content": ""} for role in roles[:messages]]
+    return Sent(tokens, shown, only_text=only_text, exact=exact)
 
 
 async def test_a_vocabulary_is_fetched_and_built_once_however_many_ask(measuring) -> None:

@@ -39,7 +39,7 @@ def branch(*contents: str) -> list[Entry]:
 def tokens(window: Window) -> int:
     """What the template makes of it, counted anew."""
     return (
-        sum(map(MEASURE.turn, window.messages))
+        sum(map(MEASURE.message, window.messages))
         + MEASURE.overhead.message * len(window.messages)
         + MEASURE.overhead.prompt
     )
@@ -96,7 +96,7 @@ def test_the_more_a_question_asks_for_the_more_it_may_look_back_on(question, kep
 def test_the_newest_messages_are_shown_in_any_case_cut_where_they_are_too_long() -> None:
     window = fit(None, None, branch(*[words(3000)] * 6, "Compare Rome and Athens."), BUDGET, MEASURE)
     assert window.report.cut == ("m3", "m4", "m5", "m6")
-    assert all(MARK in turn["content"] for turn in window.messages[:-1])
+    assert all(MARK in message["content"] for message in window.messages[:-1])
     assert 1900 < window.report.tokens.history <= 2000
 
 
@@ -168,19 +168,25 @@ def test_a_call_is_never_parted_from_its_result() -> None:
     window = fit(None, None, newest_first, BUDGET, MEASURE)
     assert window.report.kept == ("m2", "m3", "m4", "m5", "m6")
     window = fit(None, None, newest_first, Budget(4000, 600), MEASURE)
-    assert [turn["role"] for turn in window.messages] == ["user", "assistant", "tool", "assistant", "user"]
+    assert [message["role"] for message in window.messages] == [
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "user",
+    ]
     assert window.report.cut == ("m4", "m5")
 
 
 def test_where_depths_are_unknown_what_was_read_is_counted() -> None:
-    entries = [Entry(one.id, one.turn, one.tokens) for one in branch(*[words(300)] * 20, "Compare them.")]
+    entries = [Entry(one.id, one.message, one.tokens) for one in branch(*[words(300)] * 20, "Compare them.")]
     assert fit(None, None, entries, BUDGET, MEASURE).report.left_out == 14
 
 
 def test_what_would_be_seen_now_has_no_question() -> None:
     newest_first = branch("Hi", "Hello!", "How are you?", "Fine.", "")[1:]
     window = preview(text("Be kind."), None, newest_first, BUDGET, MEASURE)
-    assert [turn["content"] for turn in window.messages] == [
+    assert [message["content"] for message in window.messages] == [
         "Be kind.",
         "Hi",
         "Hello!",
@@ -238,13 +244,13 @@ def test_whatever_was_said_the_budget_holds_and_every_message_is_accounted_for(
     assert shown == ids[len(ids) - len(shown) :]
     assert shown[-1] == newest_first[0].id
     assert len(shown) + report.summarised + report.left_out == newest_first[0].depth
-    turn_of = {one.id: one.turn for one in newest_first}
+    message_of = {one.id: one.message for one in newest_first}
     offset = len(window.messages) - len(shown)
     assert offset in (0, 1)
-    for name, turn in zip(shown, window.messages[offset:], strict=True):
-        assert turn["role"] == turn_of[name]["role"]
-        assert (turn == turn_of[name]) is (name in report.kept)
-    if len(shown) > 1 and "user" in [turn_of[name]["role"] for name in ids]:
+    for name, message in zip(shown, window.messages[offset:], strict=True):
+        assert message["role"] == message_of[name]["role"]
+        assert (message == message_of[name]) is (name in report.kept)
+    if len(shown) > 1 and "user" in [message_of[name]["role"] for name in ids]:
         assert window.messages[offset]["role"] == "user"
 
 
@@ -252,7 +258,7 @@ def test_whatever_was_said_the_budget_holds_and_every_message_is_accounted_for(
 @given(st.lists(st.text(max_size=60), max_size=12), st.integers(1, 300), st.integers(0, 40))
 def test_work_that_is_handed_in_is_shown_whole_or_refused(contents, most, tools) -> None:
     messages = [{"role": "user", "content": content} for content in contents]
-    needed = sum(map(MEASURE.turn, messages)) + MEASURE.overhead.of(messages) + tools
+    needed = sum(map(MEASURE.message, messages)) + MEASURE.overhead.of(messages) + tools
     if needed <= most:
         window = whole(messages, tools, most, MEASURE)
         assert window.messages == messages
