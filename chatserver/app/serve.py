@@ -218,6 +218,8 @@ def _config(parts: Parts, parent: Parent | None) -> uvicorn.Config:
         ws_ping_interval=settings.streams.websocket_heartbeat_s,
         ws_ping_timeout=settings.streams.pong_timeout_s,
         timeout_keep_alive=_KEEP_ALIVE,
+        # A request that was sent ahead is begun by the one before it, and would be logged as its caller's.
+        reset_contextvars=True,
         # Waited for as it is, so it needn't be whole.
         timeout_graceful_shutdown=_CANCEL_AFTER * _last_part(settings.server.grace_s),  # type: ignore[arg-type]
         proxy_headers=bool(settings.server.trusted_proxies),

@@ -256,9 +256,9 @@ class Engine:
         self._line.pace.ran(self._clock.now() - begun)
 
     def _spawn(self, job: Job, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(_named_in_logs(job, work), name=f"run {job.generation}")
+        task = asyncio.create_task(work, name=f"run {job.generation}", context=job.in_logs)
         self._tasks.add(task)
-        task.add_done_callback(partial(self._done, job))
+        task.add_done_callback(partial(self._done, job), context=job.in_logs)
 
     def _done(self, job: Job, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -285,10 +285,3 @@ class Engine:
 
 def _ignore(_job: Job) -> None:
     """Nobody wants to know."""
-
-
-async def _named_in_logs(job: Job, work: Coroutine[None, None, None]) -> None:
-    who = job.principal
-    # Never unbound: it is a task of its own.
-    structlog.contextvars.bind_contextvars(generation=job.generation, tenant=who.tenant, user=who.user)
-    await work

@@ -2,7 +2,10 @@
 
 from asyncio import TimerHandle
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from dataclasses import dataclass, field
+
+from structlog.contextvars import bind_contextvars
 
 from chatserver.engine.prompts import Prompt
 from chatserver.generation.feed import Feed
@@ -42,6 +45,8 @@ class Job:
     #: Another instance owns it by now.
     fenced: bool = False
     expiry: TimerHandle | None = None
+    #: What its log lines name: itself, and the request it came by. It may be another's run that starts it.
+    in_logs: Context = field(default_factory=copy_context, repr=False)
     _interrupt: Callable[[], None] | None = field(default=None, repr=False)
 
     @property
@@ -50,7 +55,9 @@ class Job:
         return self.record is not None and 0 < self.record.epoch < self.epoch
 
     def __post_init__(self) -> None:
-        self.account = self.account or f"user {self.principal.user}"
+        who = self.principal
+        self.account = self.account or f"user {who.user}"
+        self.in_logs.run(bind_contextvars, generation=self.generation, tenant=who.tenant, user=who.user)
 
     def stop(self, reason: Reason) -> None:
         """Ask for the end; the first reason counts."""

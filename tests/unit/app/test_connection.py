@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 import pytest_asyncio
+from structlog.contextvars import get_contextvars
 from structlog.testing import capture_logs
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -256,6 +257,20 @@ async def test_requests_ahead_are_answered_in_order_up_to_a_bound(served, one) -
             while chunk := await greedy.reader.read(65536):
                 answered += chunk
         assert answered.count(b"HTTP/1.1 200") < 20
+
+
+async def test_a_request_sent_ahead_is_not_logged_as_the_one_before_it(served, monkeypatch) -> None:
+    application, bound = served.server.config.loaded_app, []
+
+    async def noted(*call: Any) -> None:
+        bound.append(get_contextvars())
+        await application(*call)
+
+    monkeypatch.setattr(served.server.config, "loaded_app", noted)
+    async with peer_of(served) as one:
+        one.say(request("GET", "/api/v1/models") * 3)
+        assert [(await one.answer())[0] for _ in range(3)] == [200] * 3
+    assert bound == [{}] * 3
 
 
 async def test_who_goes_while_more_requests_wait_leaves_nothing_behind(served) -> None:

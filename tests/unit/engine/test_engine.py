@@ -1,6 +1,8 @@
 import asyncio
 
 import pytest
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 
 from chatserver.errors import Draining
 from chatserver.generation.ids import GENERATION, new_id
@@ -8,7 +10,7 @@ from chatserver.generation.pieces import Channel
 from chatserver.generation.states import Lane, Reason, Status
 from tests.unit.clock import MovedClock, loop_time
 from tests.unit.engine.ends import STALLED, check_at_rest, check_ended, ending_of
-from tests.unit.works import ALICE, MODEL, working
+from tests.unit.works import ALICE, BOB, MODEL, working
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,6 +21,21 @@ async def test_what_finds_a_free_slot_runs_at_once_and_is_claimed_by_being_accep
     assert (record.owner, record.attempts, record.epoch) == (works.engine.owner, 1, 1)
     await check_ended(works, generation, Reason.COMPLETED)
     await check_at_rest(works)
+
+
+async def test_lines_of_a_run_name_nothing_of_the_one_that_gave_its_slot(works) -> None:
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        for who, said in (ALICE, STALLED), (BOB, "Hello"):
+            with bound_contextvars(request_id=f"asked by {who.user}"):
+                generation = await works.accept(said, principal=who)
+            if said == STALLED:
+                await works.answering(generation)
+                first = generation
+        with bound_contextvars(request_id="stopped by somebody"):
+            works.engine.cancel(first)
+        await works.idle()
+    named = [(line["user"], line["request_id"]) for line in lines if line["event"] == "ended"]
+    assert named == [("alice", "asked by alice"), ("bob", "asked by bob")]
 
 
 async def test_while_draining_nothing_new_is_taken_and_nothing_that_waits_is_started(alone) -> None:
