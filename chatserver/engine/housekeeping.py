@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import Context
 from functools import partial
 from typing import Protocol
 
@@ -26,8 +27,8 @@ class Housekeeping:
         self._errands = errands
         self._most = most
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        #: Conversation -> its newest answer, which came while something was done for it.
-        self._next: dict[str, Answered] = {}
+        #: Conversation -> its newest answer, which came during an errand, and what log lines of it name.
+        self._next: dict[str, tuple[Answered, Context]] = {}
         self._closed = False
 
     def __len__(self) -> int:
@@ -40,9 +41,9 @@ class Housekeeping:
         if answered is None or self._closed or not self._errands:
             return
         if answered.conversation in self._tasks:
-            self._next[answered.conversation] = answered
+            self._next[answered.conversation] = answered, job.in_logs
         elif len(self._tasks) < self._most:
-            self._start(answered)
+            self._start(answered, job.in_logs)
         else:
             log.info("housekeeping_left_out", waiting=len(self._tasks))
 
@@ -53,11 +54,11 @@ class Housekeeping:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def _start(self, answered: Answered) -> None:
+    def _start(self, answered: Answered, in_logs: Context) -> None:
         name = answered.conversation
-        task = asyncio.create_task(self._keep(answered), name=f"housekeeping {name}")
+        task = asyncio.create_task(self._keep(answered), name=f"housekeeping {name}", context=in_logs)
         self._tasks[name] = task
-        task.add_done_callback(partial(self._ended, name))
+        task.add_done_callback(partial(self._ended, name), context=in_logs)
 
     def _ended(self, conversation: str, task: asyncio.Task[None]) -> None:
         del self._tasks[conversation]
@@ -65,7 +66,7 @@ class Housekeeping:
         if not task.cancelled() and (error := task.exception()):
             log.error("housekeeping_died", conversation=conversation, exc_info=error)
         if following is not None and not self._closed:
-            self._start(following)
+            self._start(*following)
 
     async def _keep(self, answered: Answered) -> None:
         for errand in self._errands:

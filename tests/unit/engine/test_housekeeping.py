@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from chatserver.engine.housekeeping import Housekeeping
 from chatserver.errors import Full
@@ -70,6 +72,22 @@ async def test_one_conversation_has_one_at_a_time_and_then_what_came_last(alone)
     noted.go.set()
     await until(lambda: len(housekeeping) == 0)
     assert noted.runs == [messages[0], messages[2]]
+
+
+async def test_lines_of_what_waited_for_an_earlier_errand_name_its_own_answer(alone) -> None:
+    noted = Noted()
+    following(alone, noted)
+    conversation = await alone.converse()
+    await ended(alone, conversation=conversation)
+    await until(lambda: len(noted.runs) == 1)
+    last = await alone.turn(conversation, "[[tokens=2]]")
+    await alone.ended(last)
+    await alone.idle()
+    noted.error = Full()
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        noted.go.set()
+        await until(lambda: len(noted.runs) == 2)
+    assert [(line["event"], line["generation"]) for line in lines] == [("housekeeping_put_off", last)]
 
 
 async def test_only_so_many_conversations_wait(alone) -> None:
