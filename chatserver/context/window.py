@@ -23,7 +23,7 @@ _SUMMARY_HEADING = "What was said earlier in this conversation, in short:\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class CountedText:
     """A text that was counted."""
 
     text: str
@@ -31,7 +31,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class CountedSummary:
     """What stands for the beginning of a branch."""
 
     text: str
@@ -58,8 +58,8 @@ class Window:
 
 
 def fit(
-    system: Text | None,
-    summary: Summary | None,
+    system: CountedText | None,
+    summary: CountedSummary | None,
     newest_first: Sequence[Entry],
     budget: Budget,
     measure: Measure,
@@ -75,8 +75,8 @@ def fit(
 
 
 def preview(
-    system: Text | None,
-    summary: Summary | None,
+    system: CountedText | None,
+    summary: CountedSummary | None,
     newest_first: Sequence[Entry],
     budget: Budget,
     measure: Measure,
@@ -127,8 +127,8 @@ def whole(messages: Sequence[PromptMessage], tools: int, most: int, measure: Mea
 class _Material:
     """What a prompt is made of."""
 
-    system: Text | None
-    summary: Summary | None
+    system: CountedText | None
+    summary: CountedSummary | None
     newest_first: Sequence[Entry]
     budget: Budget
     measure: Measure
@@ -157,7 +157,11 @@ class _Material:
         return Window(messages, report)
 
     def _before(
-        self, question: Part, earlier: Sequence[Exchange], complexity: Complexity, summary: Summary | None
+        self,
+        question: Part,
+        earlier: Sequence[Exchange],
+        complexity: Complexity,
+        summary: CountedSummary | None,
     ) -> tuple[Part, Part]:
         measure = self.measure
         room = self.budget.total - measure.overhead.prompt - question.cost(measure)
@@ -216,7 +220,7 @@ def _fitting(earlier: Sequence[Exchange], room: float, measure: Measure) -> int:
     return len(earlier)
 
 
-def _head(system: Text | None, summary: Summary | None, most: float, measure: Measure) -> Part:
+def _head(system: CountedText | None, summary: CountedSummary | None, most: float, measure: Measure) -> Part:
     """Make what instructs the model; one message, since many templates take no second one."""
     entries = [_system_entry("system", system.text, system.tokens)] if system else []
     if summary is not None:
@@ -243,13 +247,13 @@ def _messages(head: Part, history: Part, question: Part) -> list[PromptMessage]:
     return [{"role": "system", "content": "".join(entry.message["content"] for entry in head.entries)}, *said]
 
 
-def _cut_of(head: Part, system: Text | None) -> tuple[str, ...]:
+def _cut_of(head: Part, system: CountedText | None) -> tuple[str, ...]:
     """Name what of the head isn't shown in full; of the system prompt, perhaps nothing is."""
     return head.cut if system is None or head.has("system") else ("system", *head.cut)
 
 
 def _coverage(
-    history: Part, question: Part, newest_first: Sequence[Entry], summary: Summary | None
+    history: Part, question: Part, newest_first: Sequence[Entry], summary: CountedSummary | None
 ) -> dict[str, Any]:
     """Say what became of each message of the branch."""
     shown = [entry.id for entry in (*history.entries, *question.entries)]

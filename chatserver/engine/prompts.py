@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from chatserver.context.counting import Measure, PromptMessage
 from chatserver.context.exchanges import Entry
 from chatserver.context.measures import Measures, Sent
-from chatserver.context.window import Budget, Summary, Text, Window, fit, preview, whole
+from chatserver.context.window import Budget, CountedSummary, CountedText, Window, fit, preview, whole
 from chatserver.engine.continuing import Beginning, Begun
 from chatserver.errors import NotFound
 from chatserver.settings import ContextSettings, GenerationSettings, OllamaSettings
@@ -154,7 +154,7 @@ class Prompts:
 
     async def _of_branch(
         self,
-        make: Callable[[Text | None, Summary | None, Sequence[Entry], Budget, Measure], Window],
+        make: Callable[[CountedText | None, CountedSummary | None, Sequence[Entry], Budget, Measure], Window],
         conversation: str,
         leaf: str,
         room: int,
@@ -182,12 +182,12 @@ class Prompts:
         total = min(self._context.total_tokens, room)
         return Budget(total, min(self._context.history_tokens, total))
 
-    async def _summary(self, conversation: str, message: str, measure: Measure) -> Summary | None:
+    async def _summary(self, conversation: str, message: str, measure: Measure) -> CountedSummary | None:
         """Find what stands for what isn't shown."""
         found = await self._summaries.on_branch(conversation, message)
         if found is None:
             return None
-        return Summary(found.text, measure.counter.count(found.text), found.message, found.covers)
+        return CountedSummary(found.text, measure.counter.count(found.text), found.message, found.covers)
 
     async def _whole(self, request: Mapping[str, Any], room: int, measure: Measure) -> Window:
         messages: Sequence[PromptMessage] = request["messages"]
@@ -197,8 +197,8 @@ class Prompts:
         )
 
 
-def _counted_text(text: str | None, measure: Measure) -> Text | None:
-    return Text(text, measure.counter.count(text)) if text else None
+def _counted_text(text: str | None, measure: Measure) -> CountedText | None:
+    return CountedText(text, measure.counter.count(text)) if text else None
 
 
 async def _counts(said: Sequence[Said], measure: Measure) -> tuple[list[int], dict[str, Counted]]:

@@ -6,7 +6,7 @@ from chatserver.context.counting import Estimate, Measure, Overhead
 from chatserver.context.cutting import MARK
 from chatserver.context.exchanges import Entry
 from chatserver.context.report import counted
-from chatserver.context.window import Budget, Summary, Text, Window, fit, preview, whole
+from chatserver.context.window import Budget, CountedSummary, CountedText, Window, fit, preview, whole
 from chatserver.errors import ContextTooLong
 from tests.unit.properties import PROPERTY
 
@@ -14,12 +14,12 @@ MEASURE = Measure(Estimate(), Overhead(message=4, prompt=3))
 BUDGET = Budget(total=4000, history=2000)
 
 
-def text(content: str) -> Text:
-    return Text(content, MEASURE.counter.count(content))
+def text(content: str) -> CountedText:
+    return CountedText(content, MEASURE.counter.count(content))
 
 
-def summary(content: str, messages: int) -> Summary:
-    return Summary(content, MEASURE.counter.count(content), f"m{messages}", messages)
+def summary(content: str, messages: int) -> CountedSummary:
+    return CountedSummary(content, MEASURE.counter.count(content), f"m{messages}", messages)
 
 
 def branch(*contents: str) -> list[Entry]:
