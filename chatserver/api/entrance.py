@@ -13,7 +13,7 @@ from chatserver.access.visitors import LOCAL, set_cookie
 from chatserver.api.inbound import NewTicket
 from chatserver.api.operation import Answer, Call, Nothing, Operation
 from chatserver.api.outbound import IssuedTicket, Limits, ModelList, OfferedModel
-from chatserver.api.page import Page
+from chatserver.api.page import ChatPage
 from chatserver.chat.conversing import Conversing
 from chatserver.chat.work import Work
 from chatserver.errors import NotFound, Unavailable
@@ -29,7 +29,7 @@ class EntranceCalls:
     fleet: Fleet
     work: Work
     conversing: Conversing
-    page: Page
+    page: ChatPage
     limits: Limits
 
     def operations(self) -> Iterable[Operation[Any, Any, Any]]:

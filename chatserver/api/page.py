@@ -38,7 +38,7 @@ class Asset(BaseModel):
 
 
 @dataclass(frozen=True)
-class Page:
+class ChatPage:
     #: By their paths in the folder; empty where no page was built.
     files: Mapping[str, BuiltFile]
 

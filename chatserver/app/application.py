@@ -22,7 +22,7 @@ from chatserver.api.messages import MessageCalls
 from chatserver.api.operating import Check, Figures, OperatingCalls
 from chatserver.api.operation import Operation
 from chatserver.api.outbound import Limits, PartHealth
-from chatserver.api.page import Page
+from chatserver.api.page import ChatPage
 from chatserver.api.problems import PROBLEM_HANDLERS, Problems, RequestId
 from chatserver.api.reference import WEBSOCKET_PATH, api_of
 from chatserver.api.streams import Streams
@@ -55,7 +55,7 @@ def _operations(
         *MessageCalls(gate, conversing, again, streams, limits.turn_bytes).operations(),
         *GenerationCalls(gate, work, again, streams, limits.generation_bytes).operations(),
         *streams.operations(),
-        *EntranceCalls(gate, parts.fleet, work, conversing, Page.find(), told).operations(),
+        *EntranceCalls(gate, parts.fleet, work, conversing, ChatPage.find(), told).operations(),
         *Library.find().operations(),
         *OperatingCalls(figures or parts.metrics.figures, _checks(parts)).operations(),
     ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from chatserver.api.page import Page
+from chatserver.api.page import ChatPage
 from chatserver.backplane.redis.start import check_redis as look_at_redis
 from chatserver.commands.finding import Finding
 from chatserver.errors import StartRefused, UpstreamError
@@ -173,7 +173,7 @@ async def _ask_ollama(url: str, wait_s: float) -> tuple[str, list[str]]:
 
 
 def check_page() -> Finding:
-    if not Page.find().is_built:
+    if not ChatPage.find().is_built:
         return Finding("page", "Isn't built.", "Install Node 20.19 or newer with npm, and run: make page")
     return Finding("page", "Is there.")
 

@@ -6,14 +6,14 @@ import pytest
 from starlette.applications import Starlette
 
 from chatserver.api.operation import routes
-from chatserver.api.page import Page
+from chatserver.api.page import ChatPage
 from chatserver.api.problems import PROBLEM_HANDLERS
 from tests.unit.asgi import Answer, call
 
 SCRIPT = "assets/index-1a2b.js"
 
 
-def get(page: Page, path: str, headers: dict[str, str] | None = None) -> Answer:
+def get(page: ChatPage, path: str, headers: dict[str, str] | None = None) -> Answer:
     operations = page.operations(lambda _: {"Set-Cookie": "welcome=1"})
     app = Starlette(routes=list(routes(operations)), exception_handlers=PROBLEM_HANDLERS)
     return asyncio.run(call(app, "GET", path, headers=headers))
@@ -31,8 +31,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def page(folder) -> Page:
-    return Page.read(folder)
+def page(folder) -> ChatPage:
+    return ChatPage.read(folder)
 
 
 def test_the_page_and_its_parts_are_served_as_what_they_are(page) -> None:
@@ -100,7 +100,7 @@ def test_a_page_that_is_built_anew_meanwhile_does_not_mix_with_the_one_before(pa
 
 
 def test_without_a_built_page_people_are_told_how_to_build_it_and_known_all_the_same(tmp_path: Path) -> None:
-    answer = get(Page.read(tmp_path / "nowhere"), "/")
+    answer = get(ChatPage.read(tmp_path / "nowhere"), "/")
     assert (answer.status, answer.header("set-cookie")) == (200, "welcome=1")
     assert b"make page" in answer.body
-    assert get(Page.read(tmp_path), "/assets/index.js").json["code"] == "not_found"
+    assert get(ChatPage.read(tmp_path), "/assets/index.js").json["code"] == "not_found"
