@@ -13,8 +13,8 @@ import uvloop
 
 from chatserver.app.application import build_application
 from chatserver.app.background import Background
-from chatserver.app.connection import Door
 from chatserver.app.demo import Demo
+from chatserver.app.http_connection import Door
 from chatserver.app.listening import address_of, allow_descriptors, copies_of, listen
 from chatserver.app.parent import Parent
 from chatserver.app.parts import Parts, assemble

@@ -15,7 +15,7 @@ from websockets.protocol import State
 from chatserver.access.visitors import LOCAL
 from chatserver.app.socket_connection import SocketConnection
 from tests.harness.raw import RawSocket, raw, raw_socket, request
-from tests.unit.app.test_connection import figure
+from tests.unit.app.test_http_connection import figure
 from tests.unit.app.test_serve import Serving, serving
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

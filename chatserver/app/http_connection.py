@@ -33,11 +33,11 @@ class Door:
     limits: LimitSettings
     metrics: Metrics
 
-    def __call__(self, **given: Any) -> "Connection":
-        return Connection(self, **given)
+    def __call__(self, **given: Any) -> "HttpConnection":
+        return HttpConnection(self, **given)
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """uvicorn's own protocol, with a deadline for heads, and a short way out for streams."""
 
     def __init__(self, door: Door, **given: Any) -> None:
