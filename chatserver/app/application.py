@@ -31,7 +31,7 @@ from chatserver.app.parts import Parts
 from chatserver.app.services import Services, make_services
 from chatserver.errors import StoreUnavailable
 from chatserver.settings import LimitSettings
-from chatserver.transports.websocket import Socket
+from chatserver.transports.websocket import WebSockets
 
 _PREFLIGHT_KEPT_S = 3600
 
@@ -39,7 +39,7 @@ _PREFLIGHT_KEPT_S = 3600
 def build_application(parts: Parts, figures: Figures | None = None) -> Starlette:
     services = make_services(parts)
     told = _told(parts.settings.limits)
-    return _around(_operations(parts, services, told, figures), _socket(parts, services, told), parts)
+    return _around(_operations(parts, services, told, figures), _websockets(parts, services, told), parts)
 
 
 def _operations(
@@ -62,8 +62,8 @@ def _operations(
     return [replace(operation, body_deadline=limits.body_timeout_s) for operation in operations]
 
 
-def _socket(parts: Parts, services: Services, told: Limits) -> Socket:
-    return Socket(
+def _websockets(parts: Parts, services: Services, told: Limits) -> WebSockets:
+    return WebSockets(
         hosts=Hosts(parts.settings.server.public_origins),
         gate=services.gate,
         conversing=services.conversing,
@@ -77,9 +77,11 @@ def _socket(parts: Parts, services: Services, told: Limits) -> Socket:
     )
 
 
-def _around(operations: Iterable[Operation[Any, Any, Any]], socket: Socket, parts: Parts) -> Starlette:
+def _around(
+    operations: Iterable[Operation[Any, Any, Any]], websockets: WebSockets, parts: Parts
+) -> Starlette:
     app = Starlette(
-        routes=[*Handbook(api_of(operations)).routes, WebSocketRoute(WEBSOCKET_PATH, socket.serve)],
+        routes=[*Handbook(api_of(operations)).routes, WebSocketRoute(WEBSOCKET_PATH, websockets.serve)],
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(RequestId),

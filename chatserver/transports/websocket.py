@@ -53,7 +53,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Socket:
+class WebSockets:
     """What every WebSocket of the server shares."""
 
     hosts: Hosts
@@ -85,7 +85,7 @@ class Socket:
 
 
 class Connection:
-    def __init__(self, shared: Socket, websocket: WebSocket, principal: Principal) -> None:
+    def __init__(self, shared: WebSockets, websocket: WebSocket, principal: Principal) -> None:
         self._shared = shared
         self._websocket = websocket
         self._principal = principal
