@@ -11,7 +11,7 @@ from chatserver.generation.ids import GENERATION, is_id
 from chatserver.generation.pieces import Channel
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import UNFINISHED, Lane, Status
-from chatserver.storage.accepting import Accepting
+from chatserver.storage.acceptances import Acceptances
 from chatserver.storage.checkpoints import attempt_of
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.database import Database
@@ -50,22 +50,22 @@ class AcceptGeneration(Command[Accepted]):
     async def handle(
         cls, transaction: Transaction, commands: Sequence["AcceptGeneration"]
     ) -> Sequence[Accepted | ChatserverError]:
-        accepting = await Accepting.load(transaction.connection, commands)
+        acceptances = await Acceptances.load(transaction.connection, commands)
         rows: list[dict[str, Any]] = []
 
         def accept(command: AcceptGeneration) -> Accepted:
-            repeated = accepting.repeat(command)
+            repeated = acceptances.repeat(command)
             if repeated is not None:
                 return repeated
             generation = _accepted(command)
             rows.append(row_of_generation(generation))
             accepted = Accepted(None, generation)
-            accepting.add(command, accepted)
+            acceptances.add(command, accepted)
             return accepted
 
         results = plan_each(accept, commands)
         await transaction.write(insert(generations), rows)
-        await accepting.save(transaction)
+        await acceptances.save(transaction)
         return results
 
 

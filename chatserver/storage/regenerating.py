@@ -9,7 +9,7 @@ from sqlalchemy import select
 from chatserver.errors import ChatserverError, Invalid, NotFound, TurnInProgress
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane
-from chatserver.storage.accepting import Accepting
+from chatserver.storage.acceptances import Acceptances
 from chatserver.storage.answers import Answers
 from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
@@ -71,13 +71,13 @@ class _Plan:
 
     def __init__(
         self,
-        accepting: Accepting,
+        acceptances: Acceptances,
         owners: dict[str, Principal],
         named: dict[str, _Named],
         in_progress: dict[str, str],
         answers: Answers,
     ) -> None:
-        self._accepting = accepting
+        self._acceptances = acceptances
         self._owners = owners
         self._named = named
         #: Question -> the generation that is answering it.
@@ -91,7 +91,7 @@ class _Plan:
         # Locked in one order, where a database has row locks.
         rows = (await connection.execute(query.order_by(conversations.c.id).with_for_update())).all()
         # Only now: the same may just have been accepted by another process.
-        accepting = await Accepting.load(connection, commands)
+        acceptances = await Acceptances.load(connection, commands)
         beside = {command.beside for command in commands}
         named = {
             row.id: _Named(row.conversation, row.parent, row.role, row.depth)
@@ -100,7 +100,7 @@ class _Plan:
         questions = {each.parent for each in named.values() if each.parent is not None}
         under_way = await connection.execute(_IN_PROGRESS.where(messages.c.parent.in_(questions)))
         return cls(
-            accepting,
+            acceptances,
             {row.id: Principal(row.tenant, row.user) for row in rows},
             named,
             {row.parent: row.id for row in under_way},
@@ -109,10 +109,10 @@ class _Plan:
 
     async def save(self, transaction: Transaction) -> None:
         await self._answers.save(transaction)
-        await self._accepting.save(transaction)
+        await self._acceptances.save(transaction)
 
     def accept(self, command: Regenerate) -> Accepted:
-        repeated = self._accepting.repeat(command)
+        repeated = self._acceptances.repeat(command)
         if repeated is not None:
             return repeated
         named = self._checked(command)
@@ -120,7 +120,7 @@ class _Plan:
         generation = self._answers.add(command, named.parent, named.depth, retry_of=command.retry_of)
         self._in_progress[named.parent] = generation.id
         accepted = Accepted(None, generation)
-        self._accepting.add(command, accepted)
+        self._acceptances.add(command, accepted)
         return accepted
 
     def _checked(self, command: Regenerate) -> _Named:

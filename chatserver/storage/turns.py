@@ -10,7 +10,7 @@ from sqlalchemy import select
 from chatserver.errors import ChatserverError, Invalid, ModelChanged, NotFound, TurnInProgress
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import UNFINISHED, Lane, Status
-from chatserver.storage.accepting import Accepting
+from chatserver.storage.acceptances import Acceptances
 from chatserver.storage.among import among
 from chatserver.storage.answers import Answers
 from chatserver.storage.command import Command, Transaction, plan_each
@@ -118,14 +118,14 @@ class _Plan:
     def __init__(
         self,
         *,
-        accepting: Accepting,
+        acceptances: Acceptances,
         targets: dict[str, _Target],
         parents: dict[str, _Parent],
         beside: dict[Fork, list[str]],
         numbering: Numbering,
         entries: Entries,
     ) -> None:
-        self._accepting = accepting
+        self._acceptances = acceptances
         self._targets = targets
         self._parents = parents
         self._beside = beside
@@ -139,7 +139,7 @@ class _Plan:
         ids = {command.conversation for command in commands}
         rows = (await connection.execute(_TARGETS, {"ids": list(ids)})).all()
         # Only now: the same turn may just have been accepted by another process.
-        accepting = await Accepting.load(connection, commands)
+        acceptances = await Acceptances.load(connection, commands)
         targets = {
             row.id: _Target(Principal(row.tenant, row.user), Chosen(row.model), row.leaf) for row in rows
         }
@@ -153,7 +153,7 @@ class _Plan:
         beside = await versions(connection, forks | {(conversation, None) for conversation in anew})
         entries = await Entries.load(connection, begun)
         return cls(
-            accepting=accepting,
+            acceptances=acceptances,
             targets=targets,
             parents=parents,
             beside=beside,
@@ -162,18 +162,18 @@ class _Plan:
         )
 
     def accept(self, command: AcceptTurn) -> Accepted:
-        repeated = self._accepting.repeat(command)
+        repeated = self._acceptances.repeat(command)
         if repeated is not None:
             return repeated
         question = self._add_question(command, self._checked_parent(command))
         generation = self._add_answer(command)
         accepted = Accepted(question, generation)
-        self._accepting.add(command, accepted)
+        self._acceptances.add(command, accepted)
         return accepted
 
     async def save(self, transaction: Transaction) -> None:
         await self._answers.save(transaction, self._entries.write())
-        await self._accepting.save(transaction)
+        await self._acceptances.save(transaction)
 
     def _checked_parent(self, command: AcceptTurn) -> str | None:
         target = self._targets.get(command.conversation)

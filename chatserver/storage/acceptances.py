@@ -24,7 +24,7 @@ class Answerable(Keyed, Protocol):
     def reply(self) -> Callable[[Accepted], Stored]: ...
 
 
-class Accepting:
+class Acceptances:
     """The keys of a batch together with what was accepted under them, in the batch or before it."""
 
     def __init__(self, keys: Keys, made: dict[str, Accepted]) -> None:
