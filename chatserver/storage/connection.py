@@ -8,9 +8,9 @@ from sqlalchemy import CursorResult, Executable, Insert, Update
 T = TypeVar("T")
 
 #: What adds rows or changes them. Each parameter of an update says its type, or is compared with a column.
-Change: TypeAlias = Insert | Update
+WriteStatement: TypeAlias = Insert | Update
 #: A change and the rows it is made for, at least one; all have the same names.
-Write: TypeAlias = tuple[Change, Sequence[Mapping[str, Any]]]
+Write: TypeAlias = tuple[WriteStatement, Sequence[Mapping[str, Any]]]
 
 
 class Connection(Protocol):

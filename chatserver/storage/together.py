@@ -13,10 +13,10 @@ from sqlalchemy.sql import visitors
 from sqlalchemy.sql.selectable import TableValuedAlias
 from sqlalchemy.types import TypeEngine
 
-from chatserver.storage.connection import Change, Write
+from chatserver.storage.connection import Write, WriteStatement
 
 #: A statement, and the names of what it is executed with.
-_Shape: TypeAlias = tuple[Change, tuple[str, ...]]
+_Shape: TypeAlias = tuple[WriteStatement, tuple[str, ...]]
 
 
 def as_one(writes: Sequence[Write]) -> tuple[Executable, dict[str, Any]]:
@@ -37,7 +37,7 @@ def _joined(shapes: tuple[_Shape, ...]) -> Executable:
     return last.add_cte(*(other.cte(f"write_{place}") for place, other in enumerate(others)))
 
 
-def _of_rows(statement: Change, names: Sequence[str], place: int) -> Change:
+def _of_rows(statement: WriteStatement, names: Sequence[str], place: int) -> WriteStatement:
     if isinstance(statement, Insert):
         columns = {name: statement.table.columns[name].type for name in names}
         return statement.from_select(names, select(*_rows(columns, place).c), include_defaults=False)
@@ -51,7 +51,7 @@ def _of_rows(statement: Change, names: Sequence[str], place: int) -> Change:
     def in_rows(element: Any, **_: Any) -> Any:
         return rows.c[element.key] if isinstance(element, BindParameter) and element.key in given else None
 
-    changed: Change = visitors.replacement_traverse(statement, {}, in_rows)  # type: ignore[assignment]
+    changed: WriteStatement = visitors.replacement_traverse(statement, {}, in_rows)  # type: ignore[assignment]
     return changed
 
 
