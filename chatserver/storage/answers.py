@@ -10,7 +10,7 @@ from chatserver.storage.command import Transaction
 from chatserver.storage.connection import Write
 from chatserver.storage.numbering import Numbering
 from chatserver.storage.records import Generation
-from chatserver.storage.rows import accepted_generation, columns_of_count, row_of_generation
+from chatserver.storage.rows import columns_of_count, new_generation, row_of_generation
 from chatserver.storage.tables import conversations, generations, messages
 
 _TOUCH = (
@@ -119,7 +119,7 @@ class Answers:
         )
 
     def _add_generation(self, command: NewAnswer, retry_of: str | None) -> Generation:
-        generation = accepted_generation(
+        generation = new_generation(
             id=command.generation_id,
             principal=command.principal,
             conversation=command.conversation,

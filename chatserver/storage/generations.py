@@ -17,9 +17,9 @@ from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.database import Database
 from chatserver.storage.records import Accepted, Generation, Idempotency, Page, Stored, TextSoFar
 from chatserver.storage.rows import (
-    accepted_generation,
     generation_of,
     list_generations,
+    new_generation,
     row_of_generation,
     select_generations,
 )
@@ -70,7 +70,7 @@ class AcceptGeneration(Command[Accepted]):
 
 
 def _accepted(command: AcceptGeneration) -> Generation:
-    return accepted_generation(
+    return new_generation(
         id=command.generation_id,
         principal=command.principal,
         model=command.model,

@@ -13,7 +13,7 @@ from chatserver.storage.command import Command, Transaction, plan_each
 from chatserver.storage.connection import Connection
 from chatserver.storage.instances import owner_lives
 from chatserver.storage.records import Generation
-from chatserver.storage.rows import accepted_generation, row_of_generation
+from chatserver.storage.rows import new_generation, row_of_generation
 from chatserver.storage.tables import conversations, generations
 
 _FORGET = delete(generations).where(
@@ -89,7 +89,7 @@ async def _existing(connection: Connection, ids: set[str]) -> set[str]:
 
 
 def _accepted(command: AcceptHousekeeping) -> Generation:
-    return accepted_generation(
+    return new_generation(
         id=command.generation_id,
         principal=command.principal,
         conversation=command.conversation,

@@ -124,7 +124,7 @@ def summary_of(row: Row[Any]) -> Summary:
     )
 
 
-def accepted_generation(
+def new_generation(
     *,
     id: str,  # noqa: A002 - the column's name
     principal: Principal,

@@ -11,14 +11,14 @@ from chatserver.generation.position import Position
 from chatserver.generation.principal import Principal
 from chatserver.generation.states import Lane, Reason, Status
 from chatserver.storage.records import Conversation, Generation, Message
-from chatserver.storage.rows import accepted_generation
+from chatserver.storage.rows import new_generation
 from tests.unit.properties import PROPERTY
 
 ALICE = Principal("default", "alice")
 
 
 def generation(**more) -> Generation:
-    made = accepted_generation(
+    made = new_generation(
         id="gen_1",
         principal=ALICE,
         model="m",
