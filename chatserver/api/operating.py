@@ -14,13 +14,13 @@ from chatserver.telemetry.metrics import Metrics
 TAG = "Operating"
 
 Check = Callable[[], Awaitable[PartHealth]]
-Figures = Callable[[], Awaitable[bytes]]
+GiveFigures = Callable[[], Awaitable[bytes]]
 
 
 @dataclass(frozen=True)
 class OperatingCalls:
     #: Gives the server's figures as Prometheus reads them.
-    figures: Figures
+    figures: GiveFigures
     #: Each part of the server, and how to tell whether it is well.
     checks: Mapping[str, Check]
 

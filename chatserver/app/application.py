@@ -19,7 +19,7 @@ from chatserver.api.export import ExportCalls
 from chatserver.api.generations import GenerationCalls
 from chatserver.api.library import Library
 from chatserver.api.messages import MessageCalls
-from chatserver.api.operating import Check, Figures, OperatingCalls
+from chatserver.api.operating import Check, GiveFigures, OperatingCalls
 from chatserver.api.operation import Operation
 from chatserver.api.outbound import Limits, PartHealth
 from chatserver.api.page import ChatPage
@@ -36,14 +36,14 @@ from chatserver.transports.websocket import WebSockets
 _PREFLIGHT_KEPT_S = 3600
 
 
-def build_application(parts: Parts, figures: Figures | None = None) -> Starlette:
+def build_application(parts: Parts, figures: GiveFigures | None = None) -> Starlette:
     services = make_services(parts)
     told = _told(parts.settings.limits)
     return _around(_operations(parts, services, told, figures), _websockets(parts, services, told), parts)
 
 
 def _operations(
-    parts: Parts, services: Services, told: Limits, figures: Figures | None
+    parts: Parts, services: Services, told: Limits, figures: GiveFigures | None
 ) -> list[Operation[Any, Any, Any]]:
     limits, gate = parts.settings.limits, services.gate
     streams = Streams(gate, services.sources, parts.readers, parts.settings.streams)
