@@ -87,8 +87,9 @@ class PostgresDatabase:
         finally:
             if database._writing is not None:
                 await database._writing.close()
-            await database._readers.dispose()
-            await database._writer.dispose()
+            for engine in (database._readers, database._writer):
+                event.listen(engine.sync_engine, "close", _hang_up)
+                await engine.dispose()
 
     async def read(self, work: Work[T]) -> T:
         return await _run(self._readers, work)
@@ -177,6 +178,11 @@ def _check_open(connection: Any, _record: object, _proxy: object) -> None:
     # The pool opens another.
     if _is_closed(connection):
         raise DisconnectionError
+
+
+def _hang_up(connection: Any, _record: object) -> None:
+    # Without a goodbye, whose answer is waited for as long as a statement's: one that is away gives none.
+    connection.driver_connection.terminate()
 
 
 def _is_closed(connection: Any) -> bool:

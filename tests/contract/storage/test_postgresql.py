@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -90,6 +91,22 @@ async def test_a_server_that_says_nothing_is_unavailable_in_time_and_recovers(
         assert time.monotonic() - began < 10
         await store.conversation()
         assert await store.conversations.get(ALICE, conversation.id) == conversation
+
+
+async def test_a_server_that_says_nothing_is_left_at_once_and_without_a_word(
+    postgres, postgres_database, caplog
+) -> None:
+    with ExitStack() as frozen:
+        async with opened(postgres_database, _IMPATIENT) as store:
+            conversation = await store.conversation()
+            await store.conversations.get(ALICE, conversation.id)
+            frozen.enter_context(postgres.frozen(*(int(pid) for (pid,) in postgres.sql(_SESSIONS))))
+            began = time.monotonic()
+        # The driver waits for more than a second before it gives up a statement.
+        assert time.monotonic() - began < 1
+    assert caplog.records == []
+    while await asyncio.to_thread(postgres.sql, _SESSIONS):
+        pass
 
 
 async def test_a_row_that_is_locked_is_waited_for_only_so_long(postgres_database) -> None:
