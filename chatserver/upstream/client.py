@@ -257,7 +257,8 @@ class _Answer:
                     pieces.append(event)
         if pieces:
             self._take(pieces)
-        if pieces or self._silence.broken:
+        # Only a whole line is a sign of life: bytes of one that never ends would keep the slot.
+        if pieces or (lines and self._silence.broken):
             self._silence.hear()
 
 

@@ -39,6 +39,7 @@ ENDINGS = [
     ("refuse", False, "upstream_error", "unreachable", 0),
     ("slow-first-token", False, "upstream_error", "first_token_timeout", _SILENCE_S),
     ("stall", True, "upstream_error", "stalled", _SILENCE_S),
+    ("endless-line", True, "upstream_error", "stalled", _SILENCE_S),
     ("status-500", False, "upstream_error", "upstream_failed", 0),
     ("status-503", False, "upstream_error", "upstream_busy", 0),
     ("error-line", True, "upstream_error", "upstream_failed", 0),

@@ -17,6 +17,7 @@ FAULTS = {
     "repeat": "repeat one token until the repetition guard ends the response cleanly, without a done line",
     "drop": "reset the TCP connection in mid-answer",
     "endless": "never end the answer",
+    "endless-line": "begin a line in mid-answer and never end it, but go on sending bytes of it",
 }
 
 

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import orjson
 
-Kind = Literal["answer", "thinking", "tool_calls", "garbage"]
+Kind = Literal["answer", "thinking", "tool_calls", "garbage", "unfinished"]
 #: A text and what it is; tool calls are JSON already.
 Piece = tuple[str, Kind]
 Shape = Literal["chat", "generate"]
 
 #: Begins like every line, and breaks off.
 GARBAGE = b'{"model":"sim-chat:latest","message":{"role":"assistant","con\n'
+_BROKEN: dict[Kind, bytes] = {"garbage": GARBAGE, "unfinished": b"x"}
 
 _AROUND: dict[Shape, dict[Kind, tuple[bytes, bytes]]] = {
     "chat": {
@@ -62,8 +63,8 @@ class Lines:
         around = _AROUND[self._shape]
         parts: list[bytes] = []
         for text, kind in pieces:
-            if kind == "garbage":
-                parts.append(GARBAGE)
+            if kind in _BROKEN:
+                parts.append(_BROKEN[kind])
                 continue
             before, after = around[kind]
             value = text.encode() if kind == "tool_calls" else orjson.dumps(stamp + text)

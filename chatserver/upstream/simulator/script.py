@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import orjson
@@ -70,6 +70,8 @@ def spoil(script: Script, fault: str, endless: Iterable[str]) -> Script:
         return replace(script, pieces=begun + [(" the", "answer")] * _REPETITIONS, ending=Ending.CUT)
     if fault == "garbage":
         return replace(script, pieces=[*begun, ("", "garbage"), *rest])
+    if fault == "endless-line":
+        return replace(script, pieces=chain(begun, repeat(("", "unfinished"))))
     if fault == "endless":
         return replace(script, pieces=chain(pieces, ((text, "answer") for text in endless)))
     return script

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +16,13 @@ class Pause:
     """Stands in a script where the server says nothing more until the client has gone."""
 
 
+@dataclass(frozen=True)
+class Again:
+    """Stands in a script where the server says the same every 10 ms until the client has gone."""
+
+    said: bytes
+
+
 class Wait:
     """Stands in a script where the server waits until a test lets it go on."""
 
@@ -23,7 +30,7 @@ class Wait:
         self.go = asyncio.Event()
 
 
-Script = Sequence[bytes | Pause | Wait]
+Step = bytes | Pause | Again | Wait
 
 
 @dataclass
@@ -56,9 +63,7 @@ def plain(body: bytes, status: str = "200 OK") -> bytes:
 
 
 @asynccontextmanager
-async def scripted(
-    *script: bytes | Pause | Wait, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Scripted]:
+async def scripted(*script: Step, tls: ssl.SSLContext | None = None) -> AsyncIterator[Scripted]:
     """Play the script to each connection, and close it at the end."""
     here = Scripted()
 
@@ -72,6 +77,11 @@ async def scripted(
                     await writer.drain()
                 elif isinstance(step, Wait):
                     await step.go.wait()
+                elif isinstance(step, Again):
+                    while True:
+                        writer.write(step.said)
+                        await writer.drain()
+                        await asyncio.sleep(0.01)
                 else:
                     await reader.read()
                     here.gone.set()

@@ -13,7 +13,7 @@ from chatserver.upstream.client import Deadlines, OllamaClient
 from chatserver.upstream.simulator import SimulatorOptions, serve_simulator
 from chatserver.wire.ollama import Done
 from tests.unit.clock import loop_time
-from tests.unit.upstream.server import DONE, END, OK, Pause, Wait, chunk, line, plain, says, scripted
+from tests.unit.upstream.server import DONE, END, OK, Again, Pause, Wait, chunk, line, plain, says, scripted
 
 PATIENT = Deadlines(connect=5, first_token=5, between_tokens=5, plain=5)
 HASTY = Deadlines(connect=5, first_token=0.05, between_tokens=0.05, plain=0.05)
@@ -194,11 +194,13 @@ async def test_where_nobody_listens_it_is_unreachable() -> None:
         ((OK, line({"message": {}}), line({"message": {}}), Pause()), "first_token_timeout", ""),
         ((OK, says("Hi"), Pause()), "stalled", "Hi"),
         ((OK, says("Hi"), b"5\r\n{", Pause()), "stalled", "Hi"),
+        ((OK, says("Hi"), Again(chunk(b"x"))), "stalled", "Hi"),
+        ((OK, says("Hi"), Again(chunk(b" \n"))), "stalled", "Hi"),
     ],
 )
 async def test_silence_has_a_deadline_and_closes_the_connection(script, code, text) -> None:
     async with scripted(*script) as server:
-        ended, said = await asked(server.url, HASTY)
+        ended, said = await asyncio.wait_for(asked(server.url, HASTY), 5)
         assert isinstance(ended, UpstreamError)
         assert (ended.code, said) == (code, text)
         await asyncio.wait_for(server.gone.wait(), 5)

@@ -109,6 +109,16 @@ async def test_endless_never_ends(simulated) -> None:
             assert not json.loads(await anext(received))["done"]
 
 
+async def test_an_endless_line_goes_on_and_is_never_a_line(simulated) -> None:
+    async with simulated.streaming("[[tokens=10]] [[fault=endless-line]]") as answer:
+        received = b""
+        async for part in answer.aiter_bytes():
+            received += part
+            if received.endswith(b"x" * 1_000):
+                break
+    assert received.count(b"\n") == 5
+
+
 @pytest.mark.parametrize(
     ("fault", "status"), [("error-line", 500), ("cut", 200), ("repeat", 200), ("garbage", 200)]
 )

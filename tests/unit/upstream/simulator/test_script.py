@@ -58,6 +58,12 @@ def test_an_endless_answer_goes_on_after_its_end_and_beyond_its_limit() -> None:
     assert len(list(islice(script.pieces, 10_000))) == 10_000
 
 
+def test_an_endless_line_begins_in_the_middle() -> None:
+    script = spoil(write_script(Answer(pieces=list("abcd")), 100), "endless-line", ())
+    kinds = [kind for _, kind in islice(script.pieces, 1_000)]
+    assert kinds == ["answer"] * 2 + ["unfinished"] * 998
+
+
 def test_other_faults_leave_the_answer_alone() -> None:
     script = write_script(ANSWER, 100)
     assert texts(spoil(script, "slow-first-token", ())) == texts(script)
