@@ -1,3 +1,4 @@
+import time
 from itertools import pairwise
 
 import pytest
@@ -61,3 +62,14 @@ def test_a_line_that_never_ends_is_refused_at_its_bound() -> None:
 
 def test_a_line_at_the_bound_is_a_line() -> None:
     assert lines_of([b"01234", b"56789", b"\nnext"], longest=10) == [b"0123456789", b"next"]
+
+
+def test_a_long_line_in_small_parts_costs_no_more_than_its_length() -> None:
+    splitter = LineSplitter(2**22)
+    splitter.feed(b"x" * 2**21)
+    begun = time.process_time()
+    for _ in range(3_000):
+        assert splitter.feed(b"x") == []
+    # Seconds, if what was there were copied each time.
+    assert time.process_time() - begun < 0.2
+    assert len(splitter.flush()[0]) == 2**21 + 3_000
