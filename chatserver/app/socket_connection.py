@@ -19,6 +19,9 @@ _LAST_WORDS_S = 1.0
 _LAST_WORDS = 2**20
 #: Bytes looked at in one go: a read can bring tens of thousands of empty frames, and others wait meanwhile.
 _SLICE = 16 * 1024
+#: Messages a second. A page sends a few, and one for each thing it follows when it comes back. Each costs
+#: 20 µs, or 500 where something is looked up: one connection that sent all it could took most of the process.
+_MESSAGES_A_SECOND = 300
 #: Frames a second that are no message: pings, pongs, pieces. Nobody has so many to send; each costs 3 µs.
 _FRAMES_A_SECOND = 2_000
 #: Pieces of a message kept apart; empty ones weigh nothing in the message's size.
@@ -28,8 +31,8 @@ _PIECES = 256
 class SocketConnection(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **given: Any) -> None:
         super().__init__(*args, **given)
-        self._second = 0
-        self._frames = 0
+        self._messages = _Rate(_MESSAGES_A_SECOND)
+        self._other_frames = _Rate(_FRAMES_A_SECOND)
         self._after_close = 0
 
     def handle_connect(self, event: Request) -> None:
@@ -61,40 +64,37 @@ class SocketConnection(WebSocketsSansIOProtocol):
         # It has been answered. While the answer waits for a peer that doesn't read, a shutdown says no more.
         self.close_sent = True
 
+    def handle_text(self, event: Frame) -> None:
+        if not self._floods(self._messages):
+            super().handle_text(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        if not self._floods(self._messages):
+            super().handle_bytes(event)
+
     def handle_ping(self) -> None:
-        if not self._floods():
+        if not self._floods(self._other_frames):
             super().handle_ping()
 
     def handle_pong(self, event: Frame) -> None:
-        if not self._floods():
+        if not self._floods(self._other_frames):
             super().handle_pong(event)
 
     def handle_cont(self, event: Frame) -> None:
-        if not self._floods():
+        if not self._floods(self._other_frames):
             super().handle_cont(event)
             if len(self.frames) > _PIECES:
                 self.frames = [b"".join(self.frames)]
 
-    def _floods(self) -> bool:
+    def _floods(self, rate: "_Rate") -> bool:
         """Count a frame; with one too many the connection is closed, and what follows isn't looked at."""
-        if self.transport.is_closing():
+        if self.close_sent:
             return True
-        second = int(self.loop.time())
-        if second != self._second:
-            self._second, self._frames = second, 0
-        self._frames += 1
-        if self._frames <= _FRAMES_A_SECOND:
+        if not rate.is_exceeded(self.loop.time()):
             return False
-        self._cut(Flooded.close_code, Flooded.code)
+        self.conn.fail(Flooded.close_code, Flooded.code)
+        self.handle_parser_exception()
         return True
-
-    def _cut(self, code: int, reason: str) -> None:
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
-        if not self.close_sent:
-            self.close_sent = True
-            self.conn.fail(code, reason)
-            self.transport.write(b"".join(self.conn.data_to_send()))
-        self.transport.close()
 
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
@@ -118,6 +118,24 @@ class SocketConnection(WebSocketsSansIOProtocol):
             self.read_paused = False
             self.transport.resume_reading()
         self.close_timer = self.loop.call_later(_LAST_WORDS_S, self.transport.close)
+
+
+class _Rate:
+    """Counts how many come within a second."""
+
+    __slots__ = ("_count", "_most", "_second")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._second = 0
+        self._count = 0
+
+    def is_exceeded(self, now: float) -> bool:
+        """Count one more; true if it is one too many."""
+        if self._second != int(now):
+            self._second, self._count = int(now), 0
+        self._count += 1
+        return self._count > self._most
 
 
 class MessageOutlet:

@@ -343,15 +343,23 @@ async def test_ten_thousand_messages_at_once_end_their_connection_and_nobody_els
         assert await closing == 4429
 
 
-async def test_ten_thousand_messages_one_after_another_are_answered(service: Service) -> None:
+async def _ping(opened: Socket, hundreds: int) -> None:
+    """The next hundred only when these are answered."""
+    for _ in range(hundreds):
+        for _ in range(100):
+            await opened.say("ping")
+        for _ in range(100):
+            assert (await opened.receive())["type"] == "pong"
+
+
+async def test_hundreds_of_messages_are_answered_and_thousands_end_their_connection(service: Service) -> None:
     async with socket(service.url) as opened:
         await _ready(opened)
-        for _ in range(100):
-            for _ in range(100):
-                await opened.say("ping")
-            # The next hundred only when these are answered.
-            for _ in range(100):
-                assert (await opened.receive())["type"] == "pong"
+        await _ping(opened, hundreds=2)
+        with pytest.raises(ConnectionClosed) as closed:
+            await _ping(opened, hundreds=98)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4429
 
 
 async def test_half_a_handshake_and_then_nothing_harms_nobody(service: Service) -> None:

@@ -5,8 +5,9 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import orjson
 import pytest
@@ -28,6 +29,8 @@ service = module_service(
 )
 
 _MESSAGES, _POSITIONS = 450, 300
+#: With a ping for each fewer than a connection may say in a second, however fast the machine is.
+_ON_ONE_CONNECTION = 100
 _ANSWERS = {"ok", "accepted", "error", "pong"}
 _PROBLEM = {"type", "title", "status", "code", "detail", "request_id", "ref"}
 _POSITION = re.compile(r"(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,11})", re.ASCII)
@@ -111,18 +114,31 @@ def _is_text(text: str) -> bool:
 
 @dataclass
 class _Saying:
-    """Says one thing after another on one connection, and reads what comes between two pings."""
+    """Says one thing after another, and reads what comes between two pings."""
 
-    connection: ClientConnection
+    address: str
     answers: Counter[str] = field(default_factory=Counter)
     frames: Counter[str] = field(default_factory=Counter)
+    _connections: ExitStack = field(default_factory=ExitStack)
+    _connection: ClientConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connections.close()
 
     def say(self, message: str | bytes) -> None:
-        self.connection.send(message)
-        mark = f"mark-{self.answers.total()}"
-        self.connection.send(orjson.dumps({"type": "ping", "ref": mark}).decode())
+        said = self.answers.total()
+        if said % _ON_ONE_CONNECTION == 0:
+            self._connection = self._connections.enter_context(connect(self.address, proxy=None))
+        connection = self._connection
+        assert connection is not None
+        connection.send(message)
+        mark = f"mark-{said}"
+        connection.send(orjson.dumps({"type": "ping", "ref": mark}).decode())
         answers = []
-        while (frame := orjson.loads(self.connection.recv(timeout=CALL_S))) != {"type": "pong", "ref": mark}:
+        while (frame := orjson.loads(connection.recv(timeout=CALL_S))) != {"type": "pong", "ref": mark}:
             if frame["type"] in _ANSWERS:
                 answers.append(frame)
             else:
@@ -153,8 +169,7 @@ async def test_whatever_is_said_gets_one_answer_and_the_connection_lives_on(
     messages = _messages(conversation, generation, [str(whole.after), "0.0", "1.1"])
 
     def say_all() -> _Saying:
-        with connect(f"{service.url.replace('http', 'ws')}/api/v1/ws", proxy=None) as connection:
-            saying = _Saying(connection)
+        with _Saying(f"{service.url.replace('http', 'ws')}/api/v1/ws") as saying:
             _generated(_MESSAGES)(given(messages)(saying.say))()
         return saying
 
