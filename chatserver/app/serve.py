@@ -12,12 +12,13 @@ import uvicorn
 import uvloop
 
 from chatserver.app.application import build_application
+from chatserver.app.assembling import assemble
 from chatserver.app.background import Background
 from chatserver.app.demo import Demo
 from chatserver.app.http_connection import Door
 from chatserver.app.listening import address_of, allow_descriptors, copies_of, listen
 from chatserver.app.parent import Parent
-from chatserver.app.parts import Parts, assemble
+from chatserver.app.parts import Parts
 from chatserver.app.socket_connection import SocketConnection
 from chatserver.chat.idempotency import forget_old_keys
 from chatserver.settings import Settings

@@ -97,7 +97,7 @@ def _allowing(parts: Parts) -> Allowing:
     limits = parts.settings.limits
     return Allowing(
         Allowances(parts.clock, limits.messages_per_minute, limits.per_address_per_minute),
-        parts.windows,
+        parts.redis.windows if parts.redis else None,
         parts.store.generations,
         parts.engine.owner,
         lambda: parts.membership.living.instances,

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from chatserver.app.parts import Parts, assemble
+from chatserver.app.assembling import assemble
+from chatserver.app.parts import Parts
 from chatserver.engine.prompts import Prompts
 from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, new_id
 from chatserver.generation.principal import Principal

@@ -19,10 +19,11 @@ from starlette.applications import Starlette
 
 from chatserver.api import docs
 from chatserver.api.docs.reference import reference
-from chatserver.app import parts as composition
+from chatserver.app import assembling as composition
 from chatserver.app import store as opening
 from chatserver.app.application import build_application
-from chatserver.app.parts import Parts, assemble
+from chatserver.app.assembling import assemble
+from chatserver.app.parts import Parts
 from chatserver.context import measures
 from chatserver.context.exact import Exact
 from chatserver.context.titling import first_words

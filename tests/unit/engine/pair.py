@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from chatserver.app import parts as composition
+from chatserver.app import assembling as composition
 from chatserver.backplane.memory import Hub, MemoryBackplane
 from chatserver.engine.recovery import take_in
 from chatserver.generation.cursor import Cursor
