@@ -5,6 +5,7 @@ import gc
 import os
 import random
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 _UNIT = Path(__file__).with_name("unit")
 #: More would spend longer on starting than they save.
 _MOST_WORKERS = 4
+#: Files in memory, and the least that has to be free there: much more than unit tests have at a time.
+_MEMORY, _LEAST_FREE_BYTES = Path("/dev/shm"), 256 * 2**20
+
+# What is compiled is kept, whatever the environment says: else every process of a run, and every server that
+# one starts, compiles all modules anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # structlog's own way to show an error, with the values of all variables, can take a second.
 structlog.configure(
@@ -94,11 +102,28 @@ def postgres_database(postgres: "Postgres", _shared_database: str) -> str:
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Share all unit tests among the cores; others measure, or start servers which need the cores."""
-    asked = [(config.invocation_params.dir / argument).resolve() for argument in config.args]
+    asked = _asked(config)
     return min(len(os.sched_getaffinity(0)), _MOST_WORKERS) if asked == [_UNIT] else 0
 
 
-def pytest_configure() -> None:
+def _asked(config: pytest.Config) -> list[Path]:
+    return [
+        (config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args
+    ]
+
+
+def _in_memory(config: pytest.Config) -> bool:
+    """Say whether the tests' files go to memory: for unit tests alone, which make hundreds of small ones."""
+    return (
+        all(asked.is_relative_to(_UNIT) for asked in _asked(config))
+        and os.access(_MEMORY, os.W_OK)
+        and shutil.disk_usage(_MEMORY).free > _LEAST_FREE_BYTES
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _in_memory(config):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
     # Looking for garbage among all that is imported takes seconds, and it stays anyway.
     gc.set_threshold(100_000)
 
