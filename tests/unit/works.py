@@ -330,7 +330,9 @@ def furnish(folder: Path) -> None:
     file = folder / "chatserver.db"
     if not file.exists():
         file.write_bytes(up_to_date())
-        VocabularyFiles(folder / "vocabularies").write(find_model(MODEL).digest, vocabulary())
+    vocabularies = folder / "vocabularies"
+    if not vocabularies.exists():
+        VocabularyFiles(vocabularies).write(find_model(MODEL).digest, vocabulary())
 
 
 def reference_page(document: dict[str, Any], *, address: str) -> bytes:
