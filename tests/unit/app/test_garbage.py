@@ -2,12 +2,13 @@
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
 import orjson
 import pytest
+import pytest_asyncio
 from websockets.asyncio.client import connect
 
 from chatserver.access.visitors import LOCAL
@@ -15,6 +16,14 @@ from chatserver.generation.ids import GENERATION, new_id
 from tests.unit.app.test_serve import EVENTS, STALLED, Serving, serving
 
 TURN = {"content": "Hello"}
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serving]:
+    async with serving(tmp_path_factory.mktemp("data")) as one:
+        yield one
 
 
 async def begun(http: httpx.AsyncClient) -> str:
@@ -85,19 +94,18 @@ def _is_ours(one: object) -> bool:
 
 @pytest.mark.parametrize("use", [streamed, polled, over_a_socket, stopped, refused])
 async def test_what_was_asked_and_answered_leaves_no_circles(
-    tmp_path, use: Callable[[Serving], Awaitable[None]]
+    served: Serving, use: Callable[[Serving], Awaitable[None]]
 ) -> None:
-    async with serving(tmp_path) as serving_:
-        # What is made once is made.
-        await use(serving_)
-        await serving_.works.idle()
-        with garbage() as found:
-            for _ in range(3):
-                await use(serving_)
-            await serving_.works.idle()
-            # Connections go in the next turns of the loop.
-            await until_closed(serving_)
-        assert sorted({type(one).__qualname__ for one in found}) == []
+    # What is made once is made.
+    await use(served)
+    await served.works.idle()
+    with garbage() as found:
+        for _ in range(3):
+            await use(served)
+        await served.works.idle()
+        # Connections go in the next turns of the loop.
+        await until_closed(served)
+    assert sorted({type(one).__qualname__ for one in found}) == []
 
 
 async def until_closed(serving_: Serving) -> None:
