@@ -64,7 +64,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 ByteCount = Annotated[int, Field(ge=1024, le=2**34)]
 #: A deadline: nothing waits for ever, and nothing is given no time at all.
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
-#: A pause or a grace, which may also be none.
+#: A pause, which may also be none.
 Pause = Annotated[float, Field(ge=0, le=86_400)]
 
 
@@ -97,7 +97,8 @@ class ServerSettings(_Section):
         SecretStr, AfterValidator(_long_or_empty), Field(description="empty or at least 32 characters long")
     ]
     auth: Literal["open", "keys"]
-    grace_s: Pause
+    # In less the last words can't be sent, so a shorter one would be overrun.
+    grace_s: Annotated[float, Field(ge=1, le=86_400)]
 
 
 class StoreSettings(_Section):

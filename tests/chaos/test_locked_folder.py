@@ -9,7 +9,7 @@ from tests.harness.processes import START_S, Process, running, server, simulator
 from tests.harness.readers import read_whole
 from tests.harness.received import Received
 
-_IMPATIENT_S = 0.5
+_IMPATIENT_S = 1
 
 
 async def test_a_second_start_gives_up_or_goes_on_where_the_first_one_ends(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ EMBEDDER = "https://chat.example.org"
 HEARTBEAT_S = 0.3
 
 #: Seconds that answers and readers get when the server is told to stop; tests leave none that matter.
-_GRACE_S = 0.1
+_GRACE_S = 1.0
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ async def peer_of(served: Serving) -> AsyncIterator[Peer]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serving]:
     folder, limits = tmp_path_factory.mktemp("data"), {"head_timeout_s": DEADLINE_S, "head_bytes": 1024}
-    async with serving(folder, server__grace_s=0.0, **{f"limits__{k}": v for k, v in limits.items()}) as one:
+    async with serving(folder, server__grace_s=1.0, **{f"limits__{k}": v for k, v in limits.items()}) as one:
         yield one
 
 
@@ -289,7 +289,7 @@ async def test_who_goes_while_more_requests_wait_leaves_nothing_behind(served) -
 
 async def test_beyond_so_many_sockets_a_new_one_is_told_and_closed(tmp_path) -> None:
     async with (
-        serving(tmp_path, server__grace_s=0.0, limits__sockets=2) as served,
+        serving(tmp_path, server__grace_s=1.0, limits__sockets=2) as served,
         peer_of(served) as first,
         peer_of(served) as second,
     ):

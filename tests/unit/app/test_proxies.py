@@ -8,7 +8,7 @@ import pytest
 from tests.unit.app.test_serve import serving
 
 #: A call counts for the address it comes from; the second one from the same is too many.
-ONCE = {"limits__per_address_per_minute": 1, "server__grace_s": 0.0}
+ONCE = {"limits__per_address_per_minute": 1, "server__grace_s": 1.0}
 
 
 async def statuses(http: httpx.AsyncClient, *forwarded: str) -> list[int]:

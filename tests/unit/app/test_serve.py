@@ -147,7 +147,7 @@ async def close_code(socket: Any) -> int | None:
 
 async def test_who_does_not_take_its_last_words_is_cut(tmp_path, caplog) -> None:
     async with (
-        serving(tmp_path, server__grace_s=0.0) as serving_,
+        serving(tmp_path, server__grace_s=1.0) as serving_,
         raw(str(serving_.http.base_url).rstrip("/"), small_window) as stalled,
     ):
         # More than all buffers on the way hold.

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serving]:
     async with serving(
-        tmp_path_factory.mktemp("data"), server__grace_s=0.0, limits__message_bytes=1024
+        tmp_path_factory.mktemp("data"), server__grace_s=1.0, limits__message_bytes=1024
     ) as one:
         yield one
 
@@ -171,7 +171,7 @@ async def test_a_peer_that_reads_on_and_breaks_the_protocol_at_once_is_no_failur
 
 
 async def test_a_peer_that_closes_and_doesnt_read_on_holds_up_no_shutdown(tmp_path) -> None:
-    async with serving(tmp_path, server__grace_s=0.0) as one, stalled(one) as (opened, connection):
+    async with serving(tmp_path, server__grace_s=1.0) as one, stalled(one) as (opened, connection):
         opened.say(Opcode.CLOSE, b"\x03\xe8")
         await closing(connection)
         one.server.stop()
