@@ -8,8 +8,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, StringConstraints
 from starlette.responses import Response
 
-from chatserver.api.built import BuiltFile
 from chatserver.api.operation import Answer, Call, Nothing, Operation
+from chatserver.api.static import StaticFile
 from chatserver.errors import NotFound
 
 TAG = "Page"
@@ -22,11 +22,11 @@ class Module(BaseModel):
 @dataclass(frozen=True)
 class Library:
     #: By their names; empty where it wasn't built.
-    files: Mapping[str, BuiltFile]
+    files: Mapping[str, StaticFile]
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        return cls({path.name: BuiltFile.read(path) for path in folder.glob("*.js")})
+        return cls({path.name: StaticFile.read(path) for path in folder.glob("*.js")})
 
     @classmethod
     def find(cls) -> Self:

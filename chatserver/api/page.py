@@ -9,8 +9,8 @@ from pydantic import BaseModel, StringConstraints
 from starlette.requests import Request
 from starlette.responses import Response
 
-from chatserver.api.built import MEDIA_TYPES, BuiltFile
 from chatserver.api.operation import Answer, Call, Nothing, Operation
+from chatserver.api.static import MEDIA_TYPES, StaticFile
 from chatserver.errors import NotFound
 
 TAG = "Page"
@@ -40,12 +40,12 @@ class Asset(BaseModel):
 @dataclass(frozen=True)
 class ChatPage:
     #: By their paths in the folder; empty where no page was built.
-    files: Mapping[str, BuiltFile]
+    files: Mapping[str, StaticFile]
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         paths = [path for path in folder.rglob("*") if path.suffix in MEDIA_TYPES]
-        return cls({path.relative_to(folder).as_posix(): BuiltFile.read(path) for path in paths})
+        return cls({path.relative_to(folder).as_posix(): StaticFile.read(path) for path in paths})
 
     @classmethod
     def find(cls) -> Self:

@@ -1,12 +1,9 @@
 """The API's description of itself as it is served: the document for programs, and pages for people."""
 
-from dataclasses import dataclass, replace
-from functools import cached_property
-from hashlib import sha256
+from dataclasses import replace
 from importlib.resources import files
 
 import orjson
-from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -15,37 +12,13 @@ from chatserver.api.docs.layout import CONTENT_SECURITY_POLICY, STYLE
 from chatserver.api.docs.reference import reference
 from chatserver.api.openapi import Api, Json, document
 from chatserver.api.operation import Answer, Call, Nothing, Operation, routes
+from chatserver.api.static import StaticFile
 
 TAG = "Description"
 About = Operation[Nothing, Nothing, Nothing]
 
-
-@dataclass(frozen=True)
-class _Page:
-    """Bytes that stay the same as long as this process lives."""
-
-    content: bytes
-    media_type: str
-    cache_control: str = "no-cache"
-
-    @cached_property
-    def tag(self) -> str:
-        return f'"{sha256(self.content).hexdigest()[:24]}"'
-
-    def response(self, headers: Headers) -> Response:
-        known = headers.get("if-none-match", "")
-        fresh = {"ETag": self.tag, "Cache-Control": self.cache_control}
-        if self.tag in known:
-            return Response(status_code=304, headers=fresh)
-        return Response(
-            self.content,
-            media_type=self.media_type,
-            headers={
-                **fresh,
-                "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-                "X-Content-Type-Options": "nosniff",
-            },
-        )
+_HEADERS = {"Cache-Control": "no-cache", "Content-Security-Policy": CONTENT_SECURITY_POLICY}
+_STYLE_HEADERS = {**_HEADERS, "Cache-Control": "public, max-age=3600"}
 
 
 class Handbook:
@@ -67,10 +40,10 @@ class Handbook:
         )
         self.document: Json = document(self.api)
         self._pages = {
-            "/openapi.json": _Page(orjson.dumps(self.document), "application/json"),
-            "/docs": _Page(reference(self.document, address=address), "text/html"),
-            "/docs/errors": _Page(error_page(api.title), "text/html"),
-            STYLE: _Page(_style(), "text/css", "public, max-age=3600"),
+            "/openapi.json": StaticFile(orjson.dumps(self.document), "application/json"),
+            "/docs": StaticFile(reference(self.document, address=address), "text/html"),
+            "/docs/errors": StaticFile(error_page(api.title), "text/html"),
+            STYLE: StaticFile(_style(), "text/css"),
         }
 
     @property
@@ -79,7 +52,7 @@ class Handbook:
 
     def _operation(self, name: str, path: str, summary: str, media_type: str) -> About:
         async def serve(call: Call[Nothing, Nothing, Nothing]) -> Response:
-            return self._pages[path].response(call.request.headers)
+            return self._pages[path].response(call.request, _STYLE_HEADERS if path == STYLE else _HEADERS)
 
         return Operation(
             method="GET",

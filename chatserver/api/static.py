@@ -1,7 +1,8 @@
-"""A file that was built for browsers: read once, and served as it is until the process ends."""
+"""A file that stays as it is until the process ends: read or made at the start, served to browsers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Self
@@ -13,19 +14,21 @@ MEDIA_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript
 
 
 @dataclass(frozen=True)
-class BuiltFile:
+class StaticFile:
     content: bytes
-    #: The same, gzipped, where that was built too.
-    compressed: bytes | None
     media_type: str
-    tag: str
+    #: The same, gzipped, where that was built too.
+    compressed: bytes | None = None
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        content, packed = path.read_bytes(), path.with_name(f"{path.name}.gz")
-        tag = f'"{sha256(content).hexdigest()[:24]}"'
+        packed = path.with_name(f"{path.name}.gz")
         compressed = packed.read_bytes() if packed.is_file() else None
-        return cls(content, compressed, MEDIA_TYPES[path.suffix], tag)
+        return cls(path.read_bytes(), MEDIA_TYPES[path.suffix], compressed)
+
+    @cached_property
+    def tag(self) -> str:
+        return f'"{sha256(self.content).hexdigest()[:24]}"'
 
     def response(self, request: Request, headers: Mapping[str, str]) -> Response:
         told = {"ETag": self.tag, "X-Content-Type-Options": "nosniff", **headers}
