@@ -12,12 +12,9 @@ from chatserver.wire.inbound import parse_object, validated
 
 M = TypeVar("M", bound=BaseModel)
 
-#: Seconds in which a request's body has to be here.
-DEADLINE = 10.0
-
 
 async def read_model(
-    request: Request, model: type[M], *, limit: int, deadline: float = DEADLINE, setting: str = ""
+    request: Request, model: type[M], *, limit: int, deadline: float, setting: str = ""
 ) -> M:
     """Read a JSON body of at most `limit` bytes as a `model`; no body is the same as an empty object.
 
@@ -44,7 +41,7 @@ def _refuse_other_media(headers: Headers) -> None:
         raise Unsupported("Bodies are taken uncompressed only.")
 
 
-async def read_body(request: Request, *, limit: int, deadline: float = DEADLINE, setting: str = "") -> bytes:
+async def read_body(request: Request, *, limit: int, deadline: float, setting: str = "") -> bytes:
     """Read the body of at most `limit` bytes within `deadline` seconds, and never keep more."""
     if int(request.headers.get("content-length", "0")) > limit:
         raise _too_large(limit, setting)

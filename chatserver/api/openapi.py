@@ -73,6 +73,8 @@ class Api:
 
     title: str
     operations: tuple[Operation[Any, Any, Any], ...]
+    #: Seconds in which a request's body has to be here.
+    body_timeout_s: float
     description: str = HOW_TO_USE
     version: str = field(default_factory=package_version)
     #: Names and what they are about, in the order they are shown; a transport may be told here in prose.
@@ -185,7 +187,7 @@ class _Writer:
         if operation.body_example is not None:
             content["example"] = operation.body_example
         return {
-            "description": f"At most {operation.body_limit:,} bytes, within {operation.body_deadline:g} s.",
+            "description": f"At most {operation.body_limit:,} bytes, within {self.api.body_timeout_s:g} s.",
             "required": any(each.is_required() for each in model.model_fields.values()),
             "content": {"application/json": content},
         }

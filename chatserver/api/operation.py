@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route, compile_path
 from starlette.types import Receive, Scope, Send
 
-from chatserver.api.bodies import DEADLINE, read_model
+from chatserver.api.bodies import read_model
 from chatserver.errors import (
     ChatserverError,
     Invalid,
@@ -89,8 +89,6 @@ class Operation(Generic[P, Q, B]):
     #: Bytes, and the setting that says so, where one does.
     body_limit: int = 64 * 1024
     body_setting: str = ""
-    #: Seconds.
-    body_deadline: float = DEADLINE
     #: Whether it takes an Idempotency-Key.
     idempotent: bool = False
     #: Whether it takes a Last-Event-ID.
@@ -126,9 +124,9 @@ class Operation(Generic[P, Q, B]):
             found += [PreconditionFailed, Invalid]
         return tuple(dict.fromkeys(found))
 
-    async def respond(self, request: Request) -> Response:
+    async def respond(self, request: Request, body_timeout_s: float) -> Response:
         """Check the request, let the handler act, and give its answer the form it has on the wire."""
-        result = await self.handler(await self._call(request))
+        result = await self.handler(await self._call(request, body_timeout_s))
         if isinstance(result, Response):
             return result
         return Response(
@@ -138,21 +136,21 @@ class Operation(Generic[P, Q, B]):
             media_type="application/json",
         )
 
-    async def _call(self, request: Request) -> Call[Any, Any, Any]:
+    async def _call(self, request: Request, body_timeout_s: float) -> Call[Any, Any, Any]:
         # In this order, so that the cheapest refusal comes first and a body is read only for good reason.
         path = _path(self.path_model or Nothing, request.path_params)
         query = _query(self.query or Nothing, request.scope["query_string"])
         key = _idempotency_key(request.headers) if self.idempotent else None
-        return Call(request, path, query, await self._body(request), key)
+        return Call(request, path, query, await self._body(request, body_timeout_s), key)
 
-    async def _body(self, request: Request) -> BaseModel:
+    async def _body(self, request: Request, timeout_s: float) -> BaseModel:
         if not self.body:
             return Nothing()
         return await read_model(
             request,
             self.body,
             limit=self.body_limit,
-            deadline=self.body_deadline,
+            deadline=timeout_s,
             setting=self.body_setting,
         )
 
@@ -198,15 +196,21 @@ def _idempotency_key(headers: Headers) -> str | None:
     return key
 
 
-def routes(operations: Iterable[AnyOperation]) -> list[Route]:
-    """One route for each path, so that a 405 can name every method the path knows."""
+def routes(operations: Iterable[AnyOperation], body_timeout_s: float) -> list[Route]:
+    """One route for each path, so that a 405 can name every method the path knows.
+
+    `body_timeout_s`: seconds in which a request's body has to be here.
+    """
     by_path: dict[str, dict[str, AnyOperation]] = {}
     for operation in operations:
         methods = by_path.setdefault(operation.path, {})
         if operation.method in methods:
             raise ValueError(f"{operation.method} {operation.path} is declared twice.")
         methods[operation.method] = operation
-    return [Route(path, _Endpoint(methods), methods=list(methods)) for path, methods in by_path.items()]
+    return [
+        Route(path, _Endpoint(methods, body_timeout_s), methods=list(methods))
+        for path, methods in by_path.items()
+    ]
 
 
 class _Endpoint:
@@ -215,8 +219,9 @@ class _Endpoint:
     Starlette would wrap a function once more to look for errors, and every event of a stream with it.
     """
 
-    def __init__(self, methods: Mapping[str, AnyOperation]) -> None:
+    def __init__(self, methods: Mapping[str, AnyOperation], body_timeout_s: float) -> None:
         self._methods = methods
+        self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._respond(Request(scope, receive, send))
@@ -224,8 +229,8 @@ class _Endpoint:
 
     async def _respond(self, request: Request) -> Response:
         if request.method != "HEAD":
-            return await self._methods[request.method].respond(request)
-        response = await self._methods["GET"].respond(request)
+            return await self._methods[request.method].respond(request, self._body_timeout_s)
+        response = await self._methods["GET"].respond(request, self._body_timeout_s)
         # A stream would run although nobody gets it.
         return response if hasattr(response, "body") else _HeadersAlone(response)
 

@@ -158,10 +158,11 @@ class ConversationPoll(_Poll):
     events: list[ConversationFrame]
 
 
-def api_of(operations: Iterable[Operation[Any, Any, Any]]) -> Api:
+def api_of(operations: Iterable[Operation[Any, Any, Any]], body_timeout_s: float) -> Api:
     return Api(
         title="Chatserver",
         operations=tuple(operations),
+        body_timeout_s=body_timeout_s,
         tags=_TAGS,
         security_schemes={
             "visitor": {"type": "apiKey", "in": "cookie", "name": "chatserver"},

@@ -1,7 +1,6 @@
 """The application: what can be called, made of the parts."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -48,7 +47,7 @@ def _operations(
     limits, gate = parts.settings.limits, services.gate
     streams = Streams(gate, services.sources, parts.readers, parts.settings.streams)
     conversing, work, again = services.conversing, services.work, services.again
-    operations = [
+    return [
         *ConversationCalls(gate, conversing, services.changing).operations(),
         *ContextCalls(gate, services.remembering).operations(),
         *ExportCalls(gate, services.exporting).operations(),
@@ -59,7 +58,6 @@ def _operations(
         *Library.find().operations(),
         *OperatingCalls(figures or parts.metrics.figures, _checks(parts)).operations(),
     ]
-    return [replace(operation, body_deadline=limits.body_timeout_s) for operation in operations]
 
 
 def _websockets(parts: Parts, services: Services, told: Limits) -> WebSockets:
@@ -80,8 +78,9 @@ def _websockets(parts: Parts, services: Services, told: Limits) -> WebSockets:
 def _around(
     operations: Iterable[Operation[Any, Any, Any]], websockets: WebSockets, parts: Parts
 ) -> Starlette:
+    api = api_of(operations, parts.settings.limits.body_timeout_s)
     app = Starlette(
-        routes=[*Handbook(api_of(operations)).routes, WebSocketRoute(WEBSOCKET_PATH, websockets.serve)],
+        routes=[*Handbook(api).routes, WebSocketRoute(WEBSOCKET_PATH, websockets.serve)],
         middleware=[
             Middleware(SecurityHeaders),
             Middleware(RequestId),

@@ -48,7 +48,7 @@ class Handbook:
 
     @property
     def routes(self) -> list[Route]:
-        return routes(self.api.operations)
+        return routes(self.api.operations, self.api.body_timeout_s)
 
     def _operation(self, name: str, path: str, summary: str, media_type: str) -> About:
         async def serve(call: Call[Nothing, Nothing, Nothing]) -> Response:

@@ -293,6 +293,7 @@ def sample_api() -> Api:
         title="Chatserver",
         version="1.2.3",
         operations=sample_operations(),
+        body_timeout_s=10,
         tags={
             "Conversations": "What a person can do.",
             "Streams": "One log per generation; every way of reading it carries the same frames.",

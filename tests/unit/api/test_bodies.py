@@ -1,7 +1,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import orjson
 import pytest
@@ -39,21 +38,21 @@ def request(*chunks: bytes, headers: dict[str, str] | None = None, ends: bool = 
 
 
 async def test_a_body_is_read_whole():
-    assert await read_body(request(b"ab", b"", b"cd"), limit=4) == b"abcd"
+    assert await read_body(request(b"ab", b"", b"cd"), limit=4, deadline=10) == b"abcd"
 
 
 async def test_a_body_of_a_known_size_is_refused_before_it_is_read():
     announced = request(headers={"content-length": "5"}, ends=False)
 
     with pytest.raises(PayloadTooLarge, match="larger than 4 bytes") as caught:
-        await read_body(announced, limit=4)
+        await read_body(announced, limit=4, deadline=10)
 
     assert caught.value.facts == {"limit": 4}
 
 
 async def test_a_body_of_unknown_size_is_refused_as_soon_as_it_is_too_large():
     with pytest.raises(PayloadTooLarge):
-        await read_body(request(b"abc", b"de", ends=False), limit=4)
+        await read_body(request(b"abc", b"de", ends=False), limit=4, deadline=10)
 
 
 async def test_a_body_has_to_be_here_in_time():
@@ -68,14 +67,14 @@ async def test_a_client_that_leaves_is_no_error_of_ours():
     leaving = Request({"type": "http", "method": "POST", "path": "/", "headers": []}, receive)
 
     with pytest.raises(ClientDisconnect):
-        await read_body(leaving, limit=4)
+        await read_body(leaving, limit=4, deadline=10)
 
 
 @pytest.mark.parametrize("headers", [{"content-length": "0", "transfer-encoding": ""}, {}])
 async def test_no_body_is_an_empty_object(headers):
     empty = request(b"", headers=headers)
 
-    assert await read_model(empty, Note, limit=4) == Note()
+    assert await read_model(empty, Note, limit=4, deadline=10) == Note()
 
 
 @pytest.mark.parametrize(
@@ -91,14 +90,17 @@ async def test_no_body_is_an_empty_object(headers):
 )
 async def test_only_plain_json_is_taken(headers):
     with pytest.raises(Unsupported):
-        await read_model(request(b"{}", headers=headers), Note, limit=100)
+        await read_model(request(b"{}", headers=headers), Note, limit=100, deadline=10)
 
 
 @pytest.mark.parametrize(
     "media", ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"']
 )
 async def test_json_may_name_its_encoding(media):
-    assert await read_model(request(b"{}", headers={"content-type": media}), Note, limit=100) == Note()
+    assert (
+        await read_model(request(b"{}", headers={"content-type": media}), Note, limit=100, deadline=10)
+        == Note()
+    )
 
 
 @pytest.mark.parametrize(
@@ -232,9 +234,8 @@ async def raw_answer(address: str, request: str) -> bytes:
 
 
 async def test_a_slow_body_is_answered_and_its_connection_closed(serving):
-    hasty = [replace(operation, body_deadline=0.05) for operation in sample_operations()]
     head = f"POST {MESSAGES} HTTP/1.1\nHost: x\nContent-Type: application/json\nContent-Length: 50\n\n"
-    with serving(dressed(routes(hasty))) as address:
+    with serving(dressed(routes(sample_operations(), body_timeout_s=0.05))) as address:
         answer = await raw_answer(address, head + "{")
 
     assert answer.startswith(b"HTTP/1.1 408 ")

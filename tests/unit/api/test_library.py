@@ -11,7 +11,7 @@ from tests.unit.asgi import Answer, call
 
 
 def get(library: Library, path: str, headers: dict[str, str] | None = None) -> Answer:
-    app = Starlette(routes=list(routes(library.operations())), exception_handlers=PROBLEM_HANDLERS)
+    app = Starlette(routes=list(routes(library.operations(), 10)), exception_handlers=PROBLEM_HANDLERS)
     return asyncio.run(call(app, "GET", path, headers=headers))
 
 

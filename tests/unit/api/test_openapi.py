@@ -250,7 +250,7 @@ def test_an_api_can_be_as_small_as_one_operation():
         answers=(Answer(description="X.", model=Conversation),),
     )
 
-    small = document(Api(title="Small", operations=(only,), models_sent=(ClientMessage,)))
+    small = document(Api(title="Small", operations=(only,), body_timeout_s=10, models_sent=(ClientMessage,)))
 
     assert set(small["components"]["responses"]) == {"ChatserverError"}
     assert small["info"]["version"] == package_version()

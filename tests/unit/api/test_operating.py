@@ -18,7 +18,7 @@ async def unwell() -> PartHealth:
 
 
 def get(path: str, **checks) -> Answer:
-    app = Starlette(routes=list(routes(OperatingCalls(Metrics().figures, checks).operations())))
+    app = Starlette(routes=list(routes(OperatingCalls(Metrics().figures, checks).operations(), 10)))
     return asyncio.run(call(app, "GET", path))
 
 

@@ -149,7 +149,7 @@ async def test_head_does_not_start_a_stream():
 
         return StreamingResponse(pieces(), media_type="text/event-stream")
 
-    app = dressed(routes([operation(handler=stream)]))
+    app = dressed(routes([operation(handler=stream)], 10))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         head, get = await client.head("/x"), await client.get("/x")
 
@@ -176,7 +176,7 @@ async def test_a_broken_stream_is_cut_off(client):
 
 
 def test_one_route_serves_a_path():
-    assert [route.path for route in routes(sample_operations())] == [
+    assert [route.path for route in routes(sample_operations(), 10)] == [
         CONVERSATIONS,
         f"{CONVERSATIONS}/{{id}}",
         f"{CONVERSATIONS}/{{id}}/messages",
@@ -186,7 +186,7 @@ def test_one_route_serves_a_path():
 
 def test_a_call_is_declared_once():
     with pytest.raises(ValueError, match="GET /x is declared twice"):
-        routes([operation(name="a"), operation(name="b")])
+        routes([operation(name="a"), operation(name="b")], 10)
 
 
 @pytest.mark.parametrize("parts", [{"path": "/x/{id}"}, {"path_model": OfConversation}])

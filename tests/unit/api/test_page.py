@@ -15,7 +15,7 @@ SCRIPT = "assets/index-1a2b.js"
 
 def get(page: ChatPage, path: str, headers: dict[str, str] | None = None) -> Answer:
     operations = page.operations(lambda _: {"Set-Cookie": "welcome=1"})
-    app = Starlette(routes=list(routes(operations)), exception_handlers=PROBLEM_HANDLERS)
+    app = Starlette(routes=list(routes(operations, 10)), exception_handlers=PROBLEM_HANDLERS)
     return asyncio.run(call(app, "GET", path, headers=headers))
 
 
