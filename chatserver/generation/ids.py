@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import threading
 import time
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -19,6 +20,8 @@ MESSAGE = "msg"
 GENERATION = "gen"
 SUMMARY = "sum"
 
+#: A file's writer makes some in its thread, while the event loop makes others.
+_one_at_a_time = threading.Lock()
 _last_ms = 0
 _last_time = ""
 _last_random = 0
@@ -27,14 +30,15 @@ _last_random = 0
 def new_id(kind: str) -> str:
     """Make an id that sorts after every id this process has made before."""
     global _last_ms, _last_time, _last_random  # noqa: PLW0603 - ids made in one millisecond must still be in order
-    now = time.time_ns() // 1_000_000
-    if now > _last_ms:
-        _last_ms, _last_time = now, _spelt(now, _TIME_SHIFTS)
-        # The top bit stays free, so that counting on from here never runs over within a millisecond.
-        _last_random = secrets.randbits(_RANDOM_BITS - 1)
-    else:
-        _last_random += 1 + secrets.randbits(16)
-    return f"{kind}_{_last_time}{_spelt(_last_random, _RANDOM_SHIFTS)}"
+    with _one_at_a_time:
+        now = time.time_ns() // 1_000_000
+        if now > _last_ms:
+            _last_ms, _last_time = now, _spelt(now, _TIME_SHIFTS)
+            # The top bit stays free, so that counting on from here never runs over within a millisecond.
+            _last_random = secrets.randbits(_RANDOM_BITS - 1)
+        else:
+            _last_random += 1 + secrets.randbits(16)
+        return f"{kind}_{_last_time}{_spelt(_last_random, _RANDOM_SHIFTS)}"
 
 
 def _spelt(number: int, shifts: range) -> str:

@@ -1,11 +1,18 @@
+import threading
 import time
 
 import pytest
 
 from chatserver.generation import ids
-from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, is_id, new_id
+from chatserver.generation.ids import CONVERSATION, GENERATION, MESSAGE, SUMMARY, is_id, new_id
 
 GOOD = "gen_" + "0123456789abcdefghjkmn"
+
+
+def _keep_state(monkeypatch):
+    """Have what is made hereafter forgotten in the end: it may be of a time to come."""
+    for name in ("_last_ms", "_last_time", "_last_random"):
+        monkeypatch.setattr(ids, name, getattr(ids, name))
 
 
 @pytest.mark.parametrize("kind", [CONVERSATION, MESSAGE, GENERATION])
@@ -35,10 +42,30 @@ def test_ids_stay_in_order_when_the_clock_goes_back(monkeypatch):
     assert before < new_id(GENERATION) < new_id(GENERATION)
 
 
-def test_ids_made_in_one_millisecond_never_run_over_into_the_next(monkeypatch):
+def test_an_id_made_meanwhile_in_another_thread_stays_before_those_that_follow(monkeypatch):
+    _keep_state(monkeypatch)
     later = time.time_ns() + 3_600_000_000_000
-    monkeypatch.setattr(ids, "_last_ms", ids._last_ms)
-    monkeypatch.setattr(ids, "_last_random", ids._last_random)
+    made: list[str] = []
+    meanwhile = threading.Thread(target=lambda: made.append(new_id(SUMMARY)))
+
+    def switch_threads(_: int) -> int:
+        if meanwhile.ident is None:
+            meanwhile.start()
+            # It ends, unless it waits for its turn.
+            meanwhile.join(0.02)
+        return 0
+
+    monkeypatch.setattr(time, "time_ns", lambda: later)
+    monkeypatch.setattr(ids.secrets, "randbits", switch_threads)
+    new_id(SUMMARY)
+    meanwhile.join()
+
+    assert made[0] < new_id(SUMMARY)
+
+
+def test_ids_made_in_one_millisecond_never_run_over_into_the_next(monkeypatch):
+    _keep_state(monkeypatch)
+    later = time.time_ns() + 3_600_000_000_000
     monkeypatch.setattr(time, "time_ns", lambda: later)
     # The greatest number a millisecond may begin with, and the greatest steps.
     monkeypatch.setattr(ids.secrets, "randbits", lambda bits: 2**bits - 1)
