@@ -7,6 +7,9 @@ from urllib.parse import urlsplit
 
 from chatserver.errors import ForeignHost
 
+#: Characters of a name with its port: names have 253 at most.
+_LONGEST = 260
+
 
 class Hosts:
     """Names of public origins, this machine's own, and plain addresses.
@@ -18,7 +21,8 @@ class Hosts:
         self._names = {urlsplit(origin).hostname for origin in origins} | {"localhost"}
 
     def check(self, host: str) -> None:
-        name = _name_of(host)
+        # Looked at first: what is read is kept for a while, and a head has room for 32 KiB of it.
+        name = _name_of(host) if len(host) <= _LONGEST else ""
         if name not in self._names and not _is_address(name):
             raise ForeignHost
 

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 
 from chatserver.access.hosts import Hosts
@@ -43,3 +45,15 @@ def test_our_names_and_plain_addresses_are_ours(host) -> None:
 def test_any_other_name_is_foreign(host) -> None:
     with pytest.raises(ForeignHost):
         hosts.check(host)
+
+
+def test_what_is_too_long_for_a_name_is_not_remembered() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            with pytest.raises(ForeignHost):
+                hosts.check(f"{number}{'X' * 10_000}")
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 100_000
