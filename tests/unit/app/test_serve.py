@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import orjson
@@ -15,11 +16,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from chatserver.access.visitors import LOCAL
+from chatserver.api import docs
 from chatserver.app.listening import address_of, listen
 from chatserver.app.serve import Server
 from chatserver.generation.states import Status
 from tests.harness.raw import raw, request
-from tests.unit.works import Works, working
+from tests.unit.works import Works, reference_page, working
 
 STALLED = "[[fault=stall]] [[tokens=8]]"
 
@@ -39,7 +41,9 @@ class Serving:
 async def serving(folder: Path, **settings: Any) -> AsyncIterator[Serving]:
     async with working(folder, **settings) as works:
         listener = listen("127.0.0.1", 0)
-        server = Server(works.parts)
+        # The page of all operations is written once for all servers.
+        with patch.object(docs, "reference", reference_page):
+            server = Server(works.parts)
         task = asyncio.create_task(server.serve(sockets=[listener]), name="server")
         async with httpx.AsyncClient(base_url=address_of(listener), trust_env=False, verify=False) as http:
             try:
