@@ -21,24 +21,6 @@ Mode = Literal["validation", "serialization"]
 #: By model and mode, `{"$ref": …}`.
 References = dict[tuple[type[BaseModel], Mode], Json]
 
-HOW_TO_USE = """\
-How another program uses this server.
-
-- Send and expect JSON in UTF-8; no text has the NUL character. A field or query parameter that isn't known
-  here is refused by its name.
-- What went wrong comes as `application/problem+json`. Decide by `code`, show `detail` to people, and keep
-  `request_id`: the server's log tells more under it. Every code has its line under [errors](/docs/errors).
-- A call can be refused before it is looked at: with 400 what isn't HTTP, with 408 and 431 a head that comes
-  too slowly or is too large, with 503 a connection too many.
-- After 429 and 503 wait as many seconds as `Retry-After` says. Nothing was stored.
-- On a POST that creates something, send an `Idempotency-Key` of your own and repeat the request as often as
-  the network makes you: the work is done once, and the answer is the same.
-- An answer is a log, and whoever reads it holds a position in it. Give back the last `id` you saw, over any
-  transport, and you get what follows, nothing twice.
-- Ids and positions are opaque. Times are RFC 3339 in UTC. New fields may appear in answers: pass over what
-  you don't know.
-- Send `X-Request-ID` to find your own id in the server's log; it comes back with every answer."""
-
 REQUEST_ID_PARAMETER = {"$ref": "#/components/parameters/RequestId"}
 _REQUEST_ID = {"$ref": "#/components/headers/RequestId"}
 _SAMPLE_ID = "2f1c9be0a4d84c7e9d1b7a3c5e6f8091"
@@ -75,7 +57,7 @@ class Api:
     operations: tuple[Operation[Any, Any, Any], ...]
     #: Seconds in which a request's body has to be here.
     body_timeout_s: float
-    description: str = HOW_TO_USE
+    description: str = ""
     version: str = field(default_factory=package_version)
     #: Names and what they are about, in the order they are shown; a transport may be told here in prose.
     tags: Mapping[str, str] = field(default_factory=dict)

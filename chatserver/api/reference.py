@@ -1,24 +1,31 @@
-"""What is said about the API as a whole, and the shapes that travel in its streams."""
+"""What is said about the API as a whole."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
-
+from chatserver.api.frames import ConversationFrame, Frame
 from chatserver.api.openapi import Api
 from chatserver.api.operation import Operation
-from chatserver.chat.resources import (
-    ConversationResource,
-    FaultResource,
-    GenerationResource,
-    MessageResource,
-    UsageResource,
-)
 from chatserver.errors import ChatserverError, ForeignHost, ForeignOrigin, Unauthenticated
-from chatserver.generation.pieces import Channel, ResetReason, Source
-from chatserver.generation.states import Reason
 from chatserver.transports.messages import ClientMessage
 
+HOW_TO_USE = """\
+How another program uses this server.
+
+- Send and expect JSON in UTF-8; no text has the NUL character. A field or query parameter that isn't known
+  here is refused by its name.
+- What went wrong comes as `application/problem+json`. Decide by `code`, show `detail` to people, and keep
+  `request_id`: the server's log tells more under it. Every code has its line under [errors](/docs/errors).
+- A call can be refused before it is looked at: with 400 what isn't HTTP, with 408 and 431 a head that comes
+  too slowly or is too large, with 503 a connection too many.
+- After 429 and 503 wait as many seconds as `Retry-After` says. Nothing was stored.
+- On a POST that creates something, send an `Idempotency-Key` of your own and repeat the request as often as
+  the network makes you: the work is done once, and the answer is the same.
+- An answer is a log, and whoever reads it holds a position in it. Give back the last `id` you saw, over any
+  transport, and you get what follows, nothing twice.
+- Ids and positions are opaque. Times are RFC 3339 in UTC. New fields may appear in answers: pass over what
+  you don't know.
+- Send `X-Request-ID` to find your own id in the server's log; it comes back with every answer."""
 _WEBSOCKET = """\
 `GET /api/v1/ws`, subprotocol `chatserver.v1`: text frames, one JSON object each. The server opens with
 `ready`. A client sends what `ClientMessage` describes; answers are `accepted`, `ok`, `pong` or `error`, then
@@ -64,105 +71,12 @@ _TAGS = {
 }
 
 
-class StreamFrame(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    generation: str
-
-
-class Queued(StreamFrame):
-    """Where it stands in the queue; before `started` only, and not part of the log."""
-
-    type: Literal["queued"]
-    position: int
-    eta_ms: int | None
-
-
-class Started(StreamFrame):
-    """An attempt begins."""
-
-    type: Literal["started"]
-    id: str
-    model: str
-    attempt: int
-    source: Source
-    context: dict[str, Any] | None
-
-
-class Delta(StreamFrame):
-    """Appended text."""
-
-    type: Literal["delta"]
-    id: str
-    channel: Channel
-    text: str
-
-
-class ToolCalls(StreamFrame):
-    """Calls of tools, as the model made them."""
-
-    type: Literal["tool_calls"]
-    id: str
-    calls: list[dict[str, Any]]
-
-
-class Reset(StreamFrame):
-    """Forget everything of this generation so far; what follows is the whole."""
-
-    type: Literal["reset"]
-    id: str
-    reason: ResetReason
-
-
-class End(StreamFrame):
-    """Nothing follows, and nothing about the generation ever changes."""
-
-    type: Literal["end"]
-    id: str
-    reason: Reason
-    usage: UsageResource | None
-    sha256: str = Field(description="Of the answer since the last reset, as UTF-8.")
-    error: FaultResource | None
-
-
-class Frame(
-    RootModel[Annotated[Queued | Started | Delta | ToolCalls | Reset | End, Field(discriminator="type")]]
-):
-    """What a reader of a generation gets."""
-
-
-class ConversationFrame(BaseModel):
-    """Something in a conversation as it is now; `id` is the number of its last change.
-
-    `reset`: read the conversation again. `deleted`: it is gone, and nothing follows.
-    """
-
-    type: Literal["message", "generation", "conversation", "reset", "deleted"]
-    conversation: str
-    id: int
-    resource: MessageResource | GenerationResource | ConversationResource | None = None
-
-
-class _Poll(BaseModel):
-    """What a long-poll brings."""
-
-    after: str = Field(description="Give it back to go on from here.")
-    ended: bool = Field(description="Nothing will ever follow.")
-
-
-class GenerationPoll(_Poll):
-    events: list[Frame]
-
-
-class ConversationPoll(_Poll):
-    events: list[ConversationFrame]
-
-
 def api_of(operations: Iterable[Operation[Any, Any, Any]], body_timeout_s: float) -> Api:
     return Api(
         title="Chatserver",
         operations=tuple(operations),
         body_timeout_s=body_timeout_s,
+        description=HOW_TO_USE,
         tags=_TAGS,
         security_schemes={
             "visitor": {"type": "apiKey", "in": "cookie", "name": "chatserver"},

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from chatserver.access.gate import Gate
 from chatserver.access.tickets import Grant
+from chatserver.api.frames import ConversationPoll, GenerationPoll
 from chatserver.api.inbound import EventsQuery, OfOne
 from chatserver.api.operation import Answer, Call, Nothing, Operation
-from chatserver.api.reference import ConversationPoll, GenerationPoll
 from chatserver.chat.accepting import Receipt
 from chatserver.errors import MalformedPosition, Unavailable
 from chatserver.generation.position import START, Position

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from websockets.sync.client import ClientConnection, connect
 
-from chatserver.api.reference import ConversationFrame, Frame
+from chatserver.api.frames import ConversationFrame, Frame
 from tests.harness.client import CALL_S
 from tests.harness.readers import read_whole
 from tests.harness.received import Received

@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from chatserver.api.openapi import Api
 from chatserver.api.operation import Answer, Call, Nothing, Operation
 from chatserver.api.problems import PROBLEM_HANDLERS, Problems, RequestId
+from chatserver.api.reference import HOW_TO_USE
 from chatserver.errors import Full, GapInLog, MalformedPosition, TooMany, TurnInProgress, Unauthenticated
 from chatserver.wire.inbound import Inbound, Text
 
@@ -294,6 +295,7 @@ def sample_api() -> Api:
         version="1.2.3",
         operations=sample_operations(),
         body_timeout_s=10,
+        description=HOW_TO_USE,
         tags={
             "Conversations": "What a person can do.",
             "Streams": "One log per generation; every way of reading it carries the same frames.",

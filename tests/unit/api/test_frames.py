@@ -4,7 +4,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 
-from chatserver.api.reference import ClientMessage, ConversationFrame, Frame
+from chatserver.api.frames import ConversationFrame, Frame
 from chatserver.generation.feed import Place
 from chatserver.generation.pieces import (
     Channel,
@@ -19,7 +19,7 @@ from chatserver.generation.pieces import (
 )
 from chatserver.generation.position import Position
 from chatserver.generation.states import Reason
-from chatserver.transports.messages import Message
+from chatserver.transports.messages import ClientMessage, Message
 from chatserver.wire.frames import frame_of, queued_frame
 from tests.unit.asgi import call, websocket
 
