@@ -11,11 +11,12 @@
  */
 
 import { type Answer, FollowedAnswer, type ReportKind } from "./answer.ts";
+import type { Connection } from "./connection.ts";
 import { type Environment, newRef, type Store, surroundings } from "./environment.ts";
 import { Problem } from "./errors.ts";
 import type { ConversationFrame, Json } from "./frames.ts";
 import { type Auth, type CallOptions, Http } from "./http.ts";
-import { type Connection, Link } from "./link.ts";
+import { Link } from "./link.ts";
 import { MOST_UNSENT, Outbox, type Turn } from "./outbox.ts";
 import type { Accepted, Conversation, ConversationPage, Generation, MessagePage, ModelList } from "./resources.ts";
 import { Choice, type Transport, TRANSPORTS } from "./transports/choice.ts";
@@ -25,11 +26,11 @@ import { Turns } from "./turns.ts";
 import { Watching } from "./watching.ts";
 
 export type { Answer, ReportKind, Whole } from "./answer.ts";
+export type { Connection, ConnectionState } from "./connection.ts";
 export type { Clock, Environment, SocketLike, Store } from "./environment.ts";
 export { Lost, Problem, Silent, Withdrawn } from "./errors.ts";
 export type * from "./frames.ts";
 export type { Auth, CallOptions, Credentials } from "./http.ts";
-export type { Connection, ConnectionState } from "./link.ts";
 export type * from "./resources.ts";
 export type { Transport } from "./transports/choice.ts";
 

@@ -1,6 +1,7 @@
 /** The connection: whatever is followed goes on being followed, by the best transport there is at the moment. */
 
 import { backoff } from "./backoff.ts";
+import type { Connection, ConnectionState } from "./connection.ts";
 import type { Environment } from "./environment.ts";
 import { isPassing, Lost, Problem, Silent } from "./errors.ts";
 import type { Json } from "./frames.ts";
@@ -9,26 +10,6 @@ import type { Choice, Transport } from "./transports/choice.ts";
 import type { EventReader, Followed } from "./transports/followed.ts";
 import { poll } from "./transports/longpoll.ts";
 import { Socket, type SocketListener } from "./transports/websocket.ts";
-
-/**
- * - `idle`: nothing was asked for yet
- * - `connecting`: the first try, or another one
- * - `live`: the server answers
- * - `waiting`: it doesn't; the next try is at `until`
- * - `paused`: nobody sees the page, so the connection was let go
- * - `stopped`: the server doesn't want us, `error` says why; only `connect()` begins again
- * - `closed`: by `close()`
- */
-export type ConnectionState = "idle" | "connecting" | "live" | "waiting" | "paused" | "stopped" | "closed";
-
-export interface Connection {
-  readonly state: ConnectionState;
-  readonly transport: Transport;
-  /** When waiting: the time of the next try, in milliseconds since 1970. */
-  readonly until: number | null;
-  /** When stopped: why. */
-  readonly error: unknown;
-}
 
 export interface LinkListener {
   changed(connection: Connection): void;
@@ -280,8 +261,14 @@ export class Link implements SocketListener {
     let failures = 0;
     while (!reading.signal.aborted && !followed.ended) {
       const transport = this.#choice.current;
+      let silent = true;
+      const heard = (): void => {
+        if (silent) this.#works(transport);
+        silent = false;
+        failures = 0;
+      };
       try {
-        await this.#readBy(transport, followed, () => (failures = 0), reading.signal);
+        await this.#readBy(transport, followed, heard, reading.signal);
       } catch (error) {
         if (reading.signal.aborted) return;
         // What is held back on its way comes by another.
@@ -291,13 +278,7 @@ export class Link implements SocketListener {
     }
   }
 
-  async #readBy(transport: Transport, followed: Followed, well: () => void, signal: AbortSignal): Promise<void> {
-    let silent = true;
-    const heard = (): void => {
-      if (silent) this.#works(transport);
-      silent = false;
-      well();
-    };
+  async #readBy(transport: Transport, followed: Followed, heard: () => void, signal: AbortSignal): Promise<void> {
     if (transport === "longpoll") {
       await poll(followed, this.#http, heard, signal);
       if (!followed.ended && !signal.aborted) await this.#wait(REST_MS);
