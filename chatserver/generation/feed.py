@@ -81,14 +81,14 @@ class Feed:
         self._changed()
 
     def end_as(self, stored: StoredLog) -> None:
-        """Let it end as the store has it: with the end alone, where nothing else is missing."""
+        """Let it end as the store has it: with what is missing alone, where the rest is known."""
         mine, final = self.log, stored.position
         if mine.ended:
             return
         if (mine.epoch, mine.top + 1) == final and stored.ending is not None:
             mine.add(stored.ending)
         else:
-            self.log = stored
+            self.log = stored.after(mine)
         self._changed()
 
     def move(self, place: Place | None) -> None:

@@ -4,7 +4,7 @@ from hashlib import sha256
 from itertools import zip_longest
 
 from chatserver.errors import GapInLog, LogEnded, StaleEpoch
-from chatserver.generation.pieces import Channel, Delta, Ending, Piece, Reset, ToolCalls
+from chatserver.generation.pieces import Channel, Delta, Ending, Piece, Reset, Started, ToolCalls
 from chatserver.generation.position import START, Position
 
 Entry = tuple[Position, Piece]
@@ -102,7 +102,7 @@ class TokenLog:
             return position.n
         if position == START:
             return self._void
-        last = self._last_under(position.epoch)
+        last = self.last_under(position.epoch)
         return None if last is None or position.n > last else position.n
 
     def since(self, n: int) -> list[Entry]:
@@ -138,6 +138,13 @@ class TokenLog:
                 return Position(begun.epoch, n)
         return START
 
+    def last_under(self, epoch: int) -> int | None:
+        """The number of the last piece of an epoch, or of those before it; None where it never began."""
+        for begun, following in zip_longest(self._epochs, self._epochs[1:]):
+            if begun.epoch == epoch:
+                return self.top if following is None else following.n
+        return None
+
     def begun(self) -> list[Position]:
         """The epochs, each with the number of the last piece before it."""
         return list(self._epochs)
@@ -154,6 +161,12 @@ class TokenLog:
         whole = self._pieces[self._void :]
         return [call for piece in whole if isinstance(piece, ToolCalls) for call in piece.calls]
 
+    @property
+    def attempt(self) -> int | None:
+        """The number of the attempt that the whole is of."""
+        whole = self._pieces[self._void :]
+        return next((piece.attempt for piece in whole if isinstance(piece, Started)), None)
+
     def sha256(self) -> str:
         return text_sha256(self.text(Channel.ANSWER))
 
@@ -161,12 +174,6 @@ class TokenLog:
         kept = self._pieces[:n]
         self._pieces, self._void, self.characters = [], 0, 0
         self.add(*kept)
-
-    def _last_under(self, epoch: int) -> int | None:
-        for begun, following in zip_longest(self._epochs, self._epochs[1:]):
-            if begun.epoch == epoch:
-                return self.top if following is None else following.n
-        return None
 
 
 class StoredLog(TokenLog):
@@ -188,11 +195,62 @@ class StoredLog(TokenLog):
 
     def locate(self, position: Position) -> int | None:
         if position == START:
-            return 0
+            return self._void
         return self.top if position == self._final else None
 
     def position_of(self, n: int) -> Position:
         return self._final if n == self.top else Position(0, n)
+
+    def after(self, known: TokenLog) -> "StoredLog":
+        """Go on where `known` stops if it is the beginning of this, and one piece the rest; else this."""
+        if known.epoch != self._final.epoch or known.top >= self._final.n - 1:
+            return self
+        if known.attempt is None or known.attempt != self.attempt:
+            return self
+        rest = self._rest_after(known)
+        # Of more than one only the last would have a number that is known to be its own.
+        return (
+            self
+            if rest is None or len(rest) > 1
+            else ResumedLog(known, rest + self._pieces[-1:], self._final)
+        )
+
+    def _rest_after(self, known: TokenLog) -> list[Piece] | None:
+        rest: list[Piece] = []
+        for channel in (Channel.THINKING, Channel.ANSWER):
+            had, whole = known.text(channel), self.text(channel)
+            if not whole.startswith(had):
+                return None
+            rest += [Delta(channel, whole[len(had) :])] if whole != had else []
+        called, calls = known.tool_calls(), self.tool_calls()
+        if calls[: len(called)] != called:
+            return None
+        return rest + ([ToolCalls(calls[len(called) :])] if calls != called else [])
+
+
+class ResumedLog(StoredLog):
+    """A log that was followed until its rest came from the store, as one piece.
+
+    What was known keeps its numbers, and the rest has that of the last piece before the end.
+    """
+
+    def __init__(self, known: TokenLog, rest: list[Piece], final: Position) -> None:
+        super().__init__(known.pieces() + rest, final)
+        self._known = known
+        self._last = Position(final.epoch, final.n - 1)
+
+    def locate(self, position: Position) -> int | None:
+        if position == self._last:
+            return self.top - 1
+        known = self._known.last_under(position.epoch)
+        if known is not None and position.n <= known:
+            return position.n
+        return super().locate(position)
+
+    def position_of(self, n: int) -> Position:
+        if n <= self._known.top:
+            return self._known.position_of(n)
+        return self._last if n < self.top else self._final
 
 
 def text_sha256(text: str) -> str:

@@ -108,6 +108,16 @@ async def test_answers_go_on_while_redis_is_away(cluster: Cluster) -> None:
     assert not any(received.resets for received in readings)
 
 
+async def test_of_answers_that_end_while_redis_is_away_readers_elsewhere_get_the_rest(
+    cluster: Cluster,
+) -> None:
+    async with _reading(cluster) as readings:
+        await cluster.redis.kill()
+    _all_whole(readings)
+    assert not any(received.resets for received in readings)
+    await cluster.redis.start()
+
+
 async def test_nobody_notices_that_redis_was_emptied(cluster: Cluster) -> None:
     async with _reading(cluster) as readings, cluster.redis.client() as redis:
         await redis.flushall()

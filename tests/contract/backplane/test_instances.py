@@ -16,7 +16,7 @@ from chatserver.errors import StoreUnavailable
 from chatserver.generation.cursor import Cursor
 from chatserver.generation.feed import Feed
 from chatserver.generation.log import StoredLog, text_sha256
-from chatserver.generation.pieces import Channel, Delta, Ending, Piece, Reset
+from chatserver.generation.pieces import Channel, Delta, Ending, Piece, Reset, Started
 from chatserver.generation.position import START, Position
 from chatserver.generation.states import Reason
 
@@ -280,6 +280,22 @@ async def test_an_end_that_was_stored_but_never_shared_reaches_readers_elsewhere
         there.ended[LOG] = StoredLog(whole, Position(1, feed.log.top + 1))
         await reader.until_end()
     assert (reader.text, reader.resets) == ("hello", 0)
+
+
+async def test_of_an_answer_that_ended_unshared_readers_elsewhere_get_the_missing_rest_alone(instances):
+    here, there = instances
+    feed = here.own(begun(), 1)
+    feed.add(Started("m", 1))
+    write(feed, "hello")
+    await here.sharing.settle(feed)
+    async with Reader(there.following.feed(LOG)) as reader:
+        await reader.until("hello")
+        text = "hello, and more"
+        whole = [Started("m", 1), Delta(Channel.ANSWER, text), Ending(Reason.COMPLETED, text_sha256(text))]
+        # Some pieces more were written, and never shared.
+        there.ended[LOG] = StoredLog(whole, Position(1, feed.log.top + 5))
+        await reader.until_end()
+    assert (reader.text, reader.resets) == (text, 0)
 
 
 async def test_what_nobody_reads_any_more_is_followed_no_longer(instances):

@@ -1,8 +1,10 @@
+from collections.abc import Iterable
+
 import pytest
 
 from chatserver.errors import GapInLog, LogEnded, StaleEpoch
-from chatserver.generation.log import StoredLog, TokenLog, text_sha256
-from chatserver.generation.pieces import Channel, ToolCalls
+from chatserver.generation.log import Entry, StoredLog, TokenLog, text_sha256
+from chatserver.generation.pieces import Channel, Started, ToolCalls
 from chatserver.generation.position import START, Position
 from tests.unit.generation.sample import (
     RESET,
@@ -336,3 +338,93 @@ def test_an_ending_may_be_all_there_is():
 
     assert log.since(0) == [((1, 1), ending(""))]
     assert log.locate(Position(1, 1)) == log.top
+
+
+# What the store has more than was followed
+
+
+WRITTEN = [STARTED, thinking("h"), thinking("m"), *letters("abcde")]
+STORED = StoredLog([STARTED, thinking("hm"), answer("abcde"), ending("abcde")], Position(1, 9))
+#: How much of it may be known for one piece to be the rest.
+ENOUGH = range(3, len(WRITTEN))
+
+
+def kept(entries: Iterable[Entry]) -> tuple[str, str]:
+    log = log_of(*(piece for _, piece in entries))
+    return log.text(Channel.THINKING), log.text(Channel.ANSWER)
+
+
+@pytest.mark.parametrize("known", ENOUGH)
+def test_who_has_read_what_was_known_gets_the_missing_rest_and_the_end(known: int) -> None:
+    whole = log_of(*WRITTEN)
+    log = STORED.after(log_of(*WRITTEN[:known]))
+
+    for n in range(1, known + 1):
+        assert log.locate(Position(1, n)) == n
+        had = [(whole.position_of(each), WRITTEN[each - 1]) for each in range(1, n + 1)]
+        rest = log.since(n)
+        assert kept(had + rest) == ("hm", "abcde")
+        assert rest[-1] == ((1, 9), ending("abcde"))
+    assert kept(log.since(log.locate(START) or 0)) == ("hm", "abcde")
+    assert log.since(0)[0] == ((1, 1), STARTED)
+    assert (log.ended, log.position, log.locate(Position(1, 9))) == (True, (1, 9), log.top)
+
+
+@pytest.mark.parametrize("known", ENOUGH)
+def test_who_has_read_more_than_was_known_or_nothing_of_it_has_to_forget(known: int) -> None:
+    log = STORED.after(log_of(*WRITTEN[:known]))
+
+    for unknown in [*(Position(1, n) for n in range(known + 1, 8)), Position(2, 1), Position(0, 1)]:
+        assert log.locate(unknown) is None
+
+
+def test_the_rest_has_the_number_of_the_last_piece_before_the_end() -> None:
+    log, whole = STORED.after(log_of(*WRITTEN[:4])), log_of(*WRITTEN, ending("abcde"))
+
+    assert log.since(4) == [((1, 8), answer("bcde")), ((1, 9), ending("abcde"))]
+    for position, _ in log.since(0):
+        assert kept(log.since(log.locate(position) or 0)) == kept(whole.since(whole.locate(position) or 0))
+
+
+def test_calls_of_tools_may_be_what_is_missing() -> None:
+    calls = [{"id": 1}, {"id": 2}]
+    stored = StoredLog([STARTED, answer("a"), ToolCalls(calls), ending("a")], Position(1, 6))
+    log = stored.after(log_of(STARTED, answer("a"), ToolCalls(calls[:1])))
+
+    assert log.since(3) == [((1, 5), ToolCalls(calls[1:])), ((1, 6), ending("a"))]
+
+
+def test_a_reset_that_was_followed_stays_where_it_was() -> None:
+    again = Started("llama3.2", 2)
+    known = log_of(STARTED, answer("x"), RESET, again, answer("a"))
+    log = StoredLog([again, answer("ab"), ending("ab")], Position(1, 7)).after(known)
+
+    assert log.since(log.locate(Position(1, 2)) or 0)[0] == ((1, 3), RESET)
+    assert kept(log.since(log.locate(START) or 0))[1] == "ab"
+    assert log.since(log.locate(Position(1, 5)) or 0)[0][1] == answer("b")
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        log_of(),
+        log_of(STARTED, thinking("hm"), answer("x")),
+        log_of(STARTED, thinking("mh")),
+        log_of(STARTED, thinking("hm"), answer("a"), ToolCalls([{"id": 2}])),
+        # More than one piece is missing.
+        log_of(STARTED, thinking("h")),
+        log_of(STARTED, thinking("hm"), answer("abcde"), answer("f")),
+        log_of(Started("llama3.2", 2), thinking("hm"), answer("a")),
+        log_of(STARTED, thinking("hm"), answer("a"), RESET),
+        log_of(*WRITTEN),
+    ],
+)
+def test_what_is_no_beginning_of_the_stored_is_left_for_it(known: TokenLog) -> None:
+    assert STORED.after(known) is STORED
+
+
+def test_what_is_known_under_another_epoch_is_left_for_the_stored() -> None:
+    known = log_of(STARTED, thinking("hm"), answer("a"))
+    known.begin(2, 3)
+
+    assert STORED.after(known) is STORED
