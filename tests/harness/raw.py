@@ -107,10 +107,10 @@ class RawSocket:
         self.say(Opcode.TEXT, message.encode())
 
     async def frame(self) -> dict[str, Any]:
-        """Give the next message of the server, past its pings."""
+        """Give the next message of the server, past its pings; EOFError where it closes."""
         while True:
             event = await self._next()
-            if event is None:
+            if event is None or event.opcode is Opcode.CLOSE:
                 raise EOFError
             if event.opcode is Opcode.TEXT:
                 message: dict[str, Any] = orjson.loads(event.data)
