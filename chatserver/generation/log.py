@@ -209,11 +209,9 @@ class StoredLog(TokenLog):
             return self
         rest = self._rest_after(known)
         # Of more than one only the last would have a number that is known to be its own.
-        return (
-            self
-            if rest is None or len(rest) > 1
-            else ResumedLog(known, rest + self._pieces[-1:], self._final)
-        )
+        if rest is None or len(rest) > 1:
+            return self
+        return ResumedLog(known, rest + self._pieces[-1:], self._final)
 
     def _rest_after(self, known: TokenLog) -> list[Piece] | None:
         rest: list[Piece] = []
